@@ -1,0 +1,44 @@
+"""Records logins to the portal, whoever's form they came through."""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.http import HttpRequest
+
+from audit.record import ActorKind, Event, Fact, Outcome, record
+
+# Django's two login signals are the only boundary that every way in passes (the admin's form, a
+# test client, a single sign-on backend), so this is the one place where a signal writes the record.
+
+
+def login_succeeded(*, request: HttpRequest | None, user: Any, **_signal: Any) -> None:
+    """Receiver of user_logged_in."""
+    _record(Event.LOGIN_OK, Outcome.SUCCEEDED, request=request, username=user.get_username())
+
+
+def login_refused(
+    *, credentials: dict[str, Any], request: HttpRequest | None = None, **_signal: Any
+) -> None:
+    """Receiver of user_login_failed.
+
+    The name is kept only if somebody has it: people type passwords into the wrong field.
+    """
+    typed = str(credentials.get("username", "")).replace("\x00", "")[:150]
+    known = get_user_model()._default_manager.filter(username=typed).exists()
+    name = typed if known else ""
+    _record(Event.LOGIN_FAILED, Outcome.REFUSED, request=request, username=name)
+
+
+def _record(event: Event, outcome: Outcome, *, request: HttpRequest | None, username: str) -> None:
+    address = request.META.get("REMOTE_ADDR", "") if request else ""
+    fact = Fact(
+        event=event,
+        outcome=outcome,
+        actor_kind=ActorKind.PORTAL,
+        username=username,
+        source_ip=str(address),
+        reason="" if username else "unknown_name",
+    )
+    with transaction.atomic():
+        record(fact)
