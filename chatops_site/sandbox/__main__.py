@@ -1,0 +1,88 @@
+"""`python -m chatops_site.sandbox`: Gitee, Jenkins and DingTalk on three ports of loopback."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatops_site.sandbox import chat, demo, gitee, jenkins
+from chatops_site.sandbox.clock import Clock
+from chatops_site.sandbox.control import FrontSystem, Parts
+from chatops_site.sandbox.server import Faults, Journal, serve
+from chatops_site.sandbox.world import World
+
+_ENDS = (signal.SIGTERM, signal.SIGINT)
+
+
+def _options(line: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chatops_site.sandbox", description=__doc__)
+    parser.add_argument("--port", type=int, default=8900, help="chat; Gitee is +1, Jenkins +2")
+    parser.add_argument("--portal", default="http://127.0.0.1:8800", help="where webhooks go")
+    parser.add_argument("--bot", default="ops", help="the bot's name in the portal")
+    parser.add_argument("--speed", type=float, default=1.0, help="how fast Jenkins' time passes")
+    parser.add_argument("--state", choices=demo.STATES, default="demo")
+    parser.add_argument("--config", type=Path, help='JSON: {"gitee": [{"op": …}], "jenkins": […]}')
+    return parser.parse_args(line)
+
+
+def assemble(*, portal: str, bot: str, speed: float, state: str) -> Parts:
+    """A whole sandbox that does not listen yet."""
+    world, clock = World(), Clock(speed)
+    demo.fill(world, state)
+    builds = jenkins.build_system(world, clock)
+    builds.control("reset", {"state": state})
+    return Parts(
+        world=world,
+        clock=clock,
+        journal=Journal(),
+        faults=Faults(),
+        gitee=gitee.build_system(world, clock),
+        jenkins=builds,
+        chat=chat.build_system(world, clock, portal=portal, bot=bot, jenkins=builds.state),
+    )
+
+
+def open_ports(parts: Parts, port: int = 0) -> dict[str, str]:
+    """Listens on port, port+1 and port+2 (0: any free ones); gives back the systems' URLs."""
+    systems = (FrontSystem(parts), parts.gitee, parts.jenkins)
+    ports = [port + index if port else 0 for index in range(len(systems))]
+    servers = serve(dict(zip(systems, ports, strict=True)), parts.journal, parts.faults)
+    origins = [f"http://127.0.0.1:{server.server_port}" for server in servers]
+    # The chat sends out links and session webhooks, so it has to know where all three are.
+    places = dict(zip(("chat", "gitee", "jenkins"), origins, strict=True))
+    parts.chat.control("listen", places)
+    return {
+        "chat": origins[0],
+        "gitee": f"{origins[1]}/api/v5",
+        "jenkins": f"{origins[2]}/jenkins",
+        "control": f"{origins[0]}/__control",
+    }
+
+
+def _prepare(parts: Parts, path: Path | None) -> None:
+    if path is None:
+        return
+    for name, changes in json.loads(path.read_text("utf-8")).items():
+        for change in changes:
+            rest = dict(change)
+            parts.systems()[name].control(str(rest.pop("op")), rest)
+
+
+def run(line: Sequence[str]) -> int:
+    """Serves until SIGTERM or SIGINT; open connections are dropped."""
+    # Waited for and never handled: a handler that sets an Event can meet its lock half taken.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    options = _options(line)
+    parts = assemble(
+        portal=options.portal, bot=options.bot, speed=options.speed, state=options.state
+    )
+    _prepare(parts, options.config)
+    print(json.dumps(open_ports(parts, options.port)), flush=True)
+    signal.sigwait(_ENDS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,8 @@
+"""A stand-in of the Gitee API v5 and of the pages its links lead to.
+
+https://gitee.com/api/v5/swagger
+"""
+
+from chatops_site.sandbox.gitee.system import GiteeSystem, build_system
+
+__all__ = ["GiteeSystem", "build_system"]

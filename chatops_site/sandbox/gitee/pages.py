@@ -1,0 +1,139 @@
+"""The pages that links of the Gitee stand-in open: plain, readable, escaped."""
+
+from collections.abc import Iterable
+from html import escape
+
+from chatops_site.sandbox.clock import china_time
+from chatops_site.sandbox.server import Request, Response, as_html
+from chatops_site.sandbox.world import Missing, Pull, Repository, World
+
+_STYLE = """
+body{font:15px/1.6 system-ui,"Noto Sans CJK SC",sans-serif;max-width:52rem;margin:2rem auto;
+padding:0 1rem;color:#1f2328;background:#fff}
+h1{font-size:1.5rem;margin:.2rem 0}code{background:#f3f4f6;padding:.1rem .3rem;border-radius:4px}
+.state{display:inline-block;color:#fff;border-radius:1rem;padding:.1rem .8rem;background:#1a7f37}
+.merged{background:#8250df}.closed{background:#cf222e}.note{color:#59636e}
+article{border:1px solid #d1d9e0;border-radius:6px;padding:.5rem 1rem;margin:.6rem 0;
+white-space:pre-wrap;overflow-wrap:anywhere}th{text-align:left;padding-right:1.5rem;vertical-align:top}
+"""
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def show(world: World, request: Request) -> Response:
+    """A pull request, a repository with its pull requests, or the list of repositories."""
+    try:
+        return _page(*_content(world, request.segments))
+    except Missing as error:
+        return _page("没有找到", f"<p>{escape(str(error))}</p>", status=404)
+
+
+def _content(world: World, segments: tuple[str, ...]) -> tuple[str, str]:
+    match segments:
+        case ("",):
+            return "代码仓库", _list(_link(f"/{path}", path) for path in world.repositories)
+        case (owner, name) | (owner, name, "pulls"):
+            return _repository(world.repository(f"{owner}/{name}"))
+        case (owner, name, "pulls", number) if number.isascii() and number.isdigit():
+            path = f"{owner}/{name}"
+            return _pull(world, world.repository(path), world.pull(path, int(number)))
+        case (owner, name, "commit", sha):
+            return _commit(world.repository(f"{owner}/{name}"), sha)
+        case _:
+            raise Missing("这里没有页面。这是 ChatOps 沙盒里的 Gitee 替身。")
+
+
+def _page(title: str, content: str, status: int = 200) -> Response:
+    response = as_html(
+        f'<!DOCTYPE html><html lang="zh"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        f'<p class="note">Gitee 替身 · ChatOps 沙盒</p><h1>{escape(title)}</h1>{content}'
+        "</body></html>",
+        status,
+    )
+    response.headers.update(_HEADERS)
+    return response
+
+
+def _link(href: str, text: str) -> str:
+    return f'<a href="{escape(href)}">{escape(text)}</a>'
+
+
+def _list(rows: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{row}</li>" for row in rows) + "</ul>"
+
+
+def _state(pull: Pull) -> str:
+    draft = " · 草稿" if pull.draft else ""
+    return f'<span class="state {pull.state}">{pull.state}</span>{draft}'
+
+
+def _repository(found: Repository) -> tuple[str, str]:
+    rows = [
+        _link(f"/{found.path}/pulls/{pull.number}", f"!{pull.number} {pull.title}") + _state(pull)
+        for pull in reversed(found.pulls.values())
+    ]
+    return found.path, _list(rows)
+
+
+def _commit(found: Repository, sha: str) -> tuple[str, str]:
+    one = found.commits[found.resolve(sha)]
+    links = (_link(f"/{found.path}/commit/{parent}", parent[:12]) for parent in one.parents)
+    by = f"<p>{escape(one.author)} · {china_time(one.at)}</p>"
+    text = f"<article>{escape(one.message)}</article>"
+    return f"{found.path} {one.sha[:12]}", text + by + _list(links)
+
+
+def _pull(world: World, found: Repository, pull: Pull) -> tuple[str, str]:
+    facts = {
+        "状态": _state(pull),
+        "作者": _name(world, pull.author),
+        "分支": f"<code>{escape(pull.head_ref)}</code> → <code>{escape(pull.base_ref)}</code>",
+        "Head": _sha(found, pull.head_sha),
+        "合并": "可以自动合并" if pull.mergeable else "存在冲突",
+        f"审查（需 {pull.assignees_number} 人）": _flags(world, pull.assignees),
+        f"测试（需 {pull.testers_number} 人）": _flags(world, pull.testers),
+        "检查": _checks(found, pull),
+        "标签": escape("、".join(pull.labels)) or "无",
+    }
+    if pull.merged:
+        by = _name(world, pull.merged_by)
+        facts["合并提交"] = f"{_sha(found, pull.merge_sha)} {by} {china_time(pull.merged)}"
+    rows = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in facts.items())
+    body = f"<article>{escape(pull.body)}</article>" if pull.body else ""
+    notes = "".join(
+        f'<article id="note_{row.id}"><b>{_name(world, row.login)}</b> '
+        f'<span class="note">{china_time(row.created)}</span>\n{escape(row.body)}</article>'
+        for row in pull.comments
+    )
+    title = f"!{pull.number} {pull.title}"
+    return title, (
+        f"<p>{_link(f'/{found.path}', found.path)}</p><table>{rows}</table>{body}"
+        f"<h2>评论（{len(pull.comments)}）</h2>{notes}"
+    )
+
+
+def _name(world: World, login: str) -> str:
+    account = world.accounts.get(login)
+    return escape(f"{account.name} ({login})" if account else login)
+
+
+def _sha(found: Repository, sha: str) -> str:
+    return f"<code>{_link(f'/{found.path}/commit/{sha}', sha[:12])}</code>"
+
+
+def _flags(world: World, flags: dict[str, bool]) -> str:
+    rows = (
+        f"{'✔' if accepted else '…'} {_name(world, login)}" for login, accepted in flags.items()
+    )
+    return "<br>".join(rows) or "无"
+
+
+def _checks(found: Repository, pull: Pull) -> str:
+    latest = {row.name: row for row in found.checks if row.head_sha == pull.head_sha}
+    rows = (
+        f"{escape(row.name)}: {escape(row.conclusion or row.status)}" for row in latest.values()
+    )
+    return "<br>".join(rows) or "无"
