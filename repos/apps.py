@@ -1,0 +1,7 @@
+"""The repos app."""
+
+from django.apps import AppConfig
+
+
+class ReposConfig(AppConfig):
+    name = "repos"

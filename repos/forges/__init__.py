@@ -1,0 +1,7 @@
+"""The forge kinds there are: name → dotted path of its client. A new one is one file and one line here."""
+
+from typing import Final
+
+FORGE_KINDS: Final[dict[str, str]] = {
+    "gitee": "repos.forges.gitee.Gitee",
+}
