@@ -1,0 +1,7 @@
+"""The bot app."""
+
+from django.apps import AppConfig
+
+
+class BotConfig(AppConfig):
+    name = "bot"

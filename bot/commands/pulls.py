@@ -1,0 +1,141 @@
+"""/prs and /pr: open pull requests with what blocks each, and one pull request in full."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bot.commands.base import Argument, Attempt, Command, Done, Kind, Spec, Step
+from bot.commands.reading import Judged, judged, label, read, repository_of
+from bot.runs.gates import Gate, blocking
+from bot.wording import BLOCKED, DONE, escape, lines, link, sha7
+from repos.forges.resources import PullRequest, PullState
+
+MOST_SHOWN: Final = 20
+MOST_LISTED: Final = 200
+STALE_AFTER: Final = timedelta(days=14)
+# What is left of a step's 20 s when the list has to be told, judged to the end or not.
+SECONDS_FOR_JUDGING: Final = 12.0
+
+
+class Pulls(Command):
+    spec = Spec(
+        verb="prs",
+        summary=gettext_lazy("lists open pull requests, each with what blocks it"),
+        arguments=(
+            Argument("repository", Kind.REPOSITORY),
+            Argument("filter", Kind.CHOICE, choices=("mine", "ready", "stale")),
+        ),
+        aliases=("列表", "待合并"),
+        examples=("/prs", "/prs shop", "/prs mine"),
+    )
+
+    def step(self, attempt: Attempt) -> Step:
+        wanted = attempt.run.arguments.get("filter") or ""
+        listed = attempt.forge().pulls(repository_of(attempt).path, limit=MOST_LISTED)
+        kept = [pull for pull in listed.items if KEEP[wanted](attempt, pull)]
+        seen = self._judge(attempt, kept[: MOST_LISTED if wanted == "ready" else MOST_SHOWN])
+        if wanted == "ready":
+            seen = [one for one in seen if not blocking(one.gates)]
+        total = len(seen) if wanted == "ready" else len(kept)
+        more = listed.more or total > MOST_SHOWN
+        return Done(self._text(attempt, seen[:MOST_SHOWN], total=total, more=more))
+
+    @staticmethod
+    def _judge(attempt: Attempt, pulls: list[PullRequest]) -> list[Judged]:
+        """Each with its gates, as many as fit into a step; a slow forge shortens the list, never the portal."""
+        end = time.monotonic() + SECONDS_FOR_JUDGING
+        return [judged(attempt, pull) for pull in pulls if time.monotonic() < end]
+
+    @staticmethod
+    def _text(attempt: Attempt, seen: list[Judged], *, total: int, more: bool) -> str:
+        name = repository_of(attempt).name
+        if not seen:
+            return _("Nothing open in %(repository)s.") % {"repository": escape(name)}
+        first = _("**%(count)d open in %(repository)s**") % {
+            "count": total,
+            "repository": escape(name),
+        }
+        hidden = _("%(count)d shown; the rest: `/prs %(name)s mine`, `/prs %(name)s ready`") % {
+            "count": len(seen),
+            "name": name,
+        }
+        details = _("%(command)s for details") % {"command": f"`/pr {seen[0].pull.number} {name}`"}
+        return lines(first, *map(line, seen), hidden if more or total > len(seen) else "", details)
+
+
+def line(seen: Judged) -> str:
+    """#233 Fix payment callback · lisi · ✅ ready"""
+    pull, blocks = seen.pull, blocking(seen.gates)
+    name = link(f"#{pull.number}", pull.url)
+    if not blocks:
+        verdict = _("%(mark)s ready") % {"mark": DONE}
+    else:
+        verdict = f"{BLOCKED} " + " · ".join(gate.short or gate.fact for gate in blocks)
+    return " · ".join([f"{name} {escape(pull.title)}", escape(pull.author), verdict])
+
+
+def _mine(attempt: Attempt, pull: PullRequest) -> bool:
+    person = attempt.run.person
+    logins = person.forge_logins if person else {}
+    return pull.author == logins.get(repository_of(attempt).forge.name)
+
+
+def _stale(attempt: Attempt, pull: PullRequest) -> bool:
+    return pull.updated_at is not None and attempt.now - pull.updated_at > STALE_AFTER
+
+
+def _any(attempt: Attempt, pull: PullRequest) -> bool:
+    return True
+
+
+KEEP: Final[dict[str, Callable[[Attempt, PullRequest], bool]]] = {
+    "": _any,
+    "ready": _any,
+    "mine": _mine,
+    "stale": _stale,
+}
+
+
+class Pull(Command):
+    spec = Spec(
+        verb="pr",
+        summary=gettext_lazy(
+            "shows one pull request: author, head, checks, approvals, what blocks it"
+        ),
+        arguments=(
+            Argument("number", Kind.NUMBER, required=True),
+            Argument("repository", Kind.REPOSITORY),
+        ),
+        aliases=("查看",),
+        examples=("/pr 233", "/pr shop#233"),
+    )
+
+    def step(self, attempt: Attempt) -> Step:
+        pull = read(attempt)
+        attempt.run.sha = pull.head_sha
+        seen = judged(attempt, pull)
+        head = _("%(author)s · %(head)s → %(base)s · %(sha)s") % {
+            "author": escape(pull.author),
+            "head": escape(pull.head_ref),
+            "base": escape(pull.base_ref),
+            "sha": sha7(pull.head_sha),
+        }
+        first = f"**{label(attempt, pull)}** {escape(pull.title)}"
+        return Done(lines(first, head, *map(_gate, seen.gates), self._next(attempt, seen)))
+
+    @staticmethod
+    def _next(attempt: Attempt, seen: Judged) -> str:
+        if seen.pull.state is not PullState.OPEN or blocking(seen.gates):
+            return ""
+        command = f"`/merge {seen.pull.number} {repository_of(attempt).name}`"
+        return _("Next: %(commands)s") % {"commands": command}
+
+
+def _gate(gate: Gate) -> str:
+    mark = DONE if gate.passed else BLOCKED
+    remedy = _(" (%(remedy)s)") % {"remedy": gate.remedy} if gate.remedy else ""
+    return f"{mark} {gate.fact}{remedy}"

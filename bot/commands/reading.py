@@ -1,0 +1,48 @@
+"""What several commands read first: a pull request with its gates, and its name as people type it."""
+
+from dataclasses import dataclass
+
+from bot.commands.base import Attempt
+from bot.runs.approvals import approvers
+from bot.runs.gates import Gate, MergeFacts, judge
+from bot.wording import escape, link
+from repos.forges.resources import PullRequest
+from repos.models import Repository
+
+
+@dataclass(frozen=True)
+class Judged:
+    pull: PullRequest
+    gates: tuple[Gate, ...]
+
+
+def repository_of(attempt: Attempt) -> Repository:
+    """The run's repository; dispatch has resolved it, so its absence means it was deleted meanwhile."""
+    if attempt.run.repository is None:
+        raise LookupError("the repository of this run is gone")
+    return attempt.run.repository
+
+
+def read(attempt: Attempt) -> PullRequest:
+    return attempt.forge().pull(repository_of(attempt).path, attempt.run.number or 0)
+
+
+def judged(attempt: Attempt, pull: PullRequest, *, pinned_sha: str = "") -> Judged:
+    """The pull request with every gate's verdict on its current head."""
+    repository, forge = repository_of(attempt), attempt.forge()
+    needs_checks = repository.checks != "none"
+    facts = MergeFacts(
+        repository=repository.name,
+        pull=pull,
+        checks=forge.checks(repository.path, pull) if needs_checks else (),
+        approvers=approvers(repository, pull, own_login=forge.whoami().login),
+        approvals_required=max(repository.approvals, 0),
+        checks_required=repository.checks or "all",
+        pinned_sha=pinned_sha,
+    )
+    return Judged(pull, judge(facts))
+
+
+def label(attempt: Attempt, pull: PullRequest) -> str:
+    """shop#233 as a link."""
+    return link(f"{escape(repository_of(attempt).name)}#{pull.number}", pull.url)

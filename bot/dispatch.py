@@ -1,0 +1,297 @@
+"""Accepts a message: everything it leads to is on disk in one transaction before the platform gets its 200."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from audit.record import Event, Fact, printable, record
+from bot import replies
+from bot.commands.registry import commands
+from bot.commands.targets import Place
+from bot.people.models import AccessRequest, Account, Person
+from bot.phrasing import NotACommand
+from bot.platforms.base import Ignored, IncomingMessage
+from bot.platforms.models import Bot, Conversation
+from bot.runs import wake
+from bot.runs.models import Delivery, Reply, Run, RunState
+from bot.runs.story import fact
+from bot.verdict import CHANGING_FOR, READING_FOR, Asker, Verdict, judge
+from bot.wording import cut
+from chatops_site.kit.failpoints import reach
+from chatops_site.kit.redaction import redact
+
+TEXT_KEPT: Final = 1000
+
+# gunicorn's threads would back off from SQLite's one writer for up to half a second; in line they do not.
+_one_writer = threading.Lock()
+
+
+class Answer(StrEnum):
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
+    DUPLICATE = "duplicate"
+    SIGNATURE_REUSED = "signature_reused"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    answer: Answer
+    run: Run | None = None
+
+
+def accept(bot: Bot | None, message: IncomingMessage) -> Accepted:
+    """Writes down the delivery, the run and its audit entries; repeats and swapped bodies change nothing.
+
+    bot is None for the console, whose messages are not delivered twice.
+    """
+    now = timezone.now()
+    with translation.override(bot.language if bot else settings.LANGUAGE_CODE):
+        asker, person = _asker(bot, message, now)
+        verdict = judge(message, asker)
+        if isinstance(verdict, NotACommand):
+            return _ignore(bot, message, verdict.reason, now)
+        run = _run(bot, message, verdict, person, now)
+        try:
+            with _in_line(), transaction.atomic():
+                _write(bot, message, verdict, run, now)
+                reach("c1")
+        except IntegrityError as problem:
+            return _repeated(bot, message, problem)
+    reach("c2")
+    if verdict.refused:
+        wake.ready(0)
+    else:
+        wake.ready(run.pk)
+    reach("c3")
+    return Accepted(Answer.ACCEPTED, run)
+
+
+def ignore(bot: Bot, ignored: Ignored) -> None:
+    """Authentic, but nothing to run: only the record knows."""
+    with _in_line(), transaction.atomic():
+        record(_ignored_fact(bot, message_id=ignored.message_id, reason=ignored.reason))
+
+
+def _ignore(bot: Bot | None, message: IncomingMessage, reason: str, now: datetime) -> Accepted:
+    try:
+        with _in_line(), transaction.atomic():
+            _insert_delivery(bot, message, now)
+            record(
+                _ignored_fact(bot, message_id=message.message_id, reason=reason, message=message)
+            )
+    except IntegrityError as problem:
+        return _repeated(bot, message, problem)
+    return Accepted(Answer.IGNORED)
+
+
+def _ignored_fact(
+    bot: Bot | None, *, message_id: str, reason: str, message: IncomingMessage | None = None
+) -> Fact:
+    more: dict[str, Any] = {}
+    if message is not None:
+        more = {
+            "tenant": message.sender.tenant,
+            "account": message.sender.id,
+            "account_name": message.sender.name,
+            "conversation": message.conversation,
+            "text": message.text,
+            "source_ip": message.source_ip,
+        }
+    return Fact(
+        event=Event.MESSAGE_IGNORED,
+        actor_kind="chat",
+        bot=bot.name if bot else "",
+        platform=bot.platform if bot else "console",
+        message_id=message_id,
+        reason=reason,
+        **more,
+    )
+
+
+@contextlib.contextmanager
+def _in_line() -> Iterator[None]:
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with _one_writer:
+        yield
+
+
+def _asker(bot: Bot | None, message: IncomingMessage, now: datetime) -> tuple[Asker, Person | None]:
+    person = _person(message)
+    bound = None
+    if bot is not None and message.conversation:
+        bound = (
+            Conversation.objects.filter(bot=bot, external_id=message.conversation)
+            .values_list("repository_id", flat=True)
+            .first()
+        )
+    place = Place(bound, person.repository_id if person else None)
+    account = f"{message.platform} {message.sender.id or _('(no id told)')}"
+    return Asker(person, account, message.conversation, place, now), person
+
+
+def _person(message: IncomingMessage) -> Person | None:
+    """By (platform, tenant, stable id), never by a name; the console's account is a person's user name."""
+    if not message.sender.id:
+        return None
+    if message.platform == "console":
+        return Person.objects.filter(username=message.sender.id, active=True).first()
+    account = (
+        Account.objects.select_related("person")
+        .filter(
+            platform=message.platform,
+            tenant=message.sender.tenant,
+            external_id=message.sender.id,
+        )
+        .first()
+    )
+    return account.person if account else None
+
+
+def _run(
+    bot: Bot | None,
+    message: IncomingMessage,
+    verdict: Verdict,
+    person: Person | None,
+    now: datetime,
+) -> Run:
+    changes = bool(verdict.spec and verdict.spec.changes)
+    target, call = verdict.target, verdict.call
+    run = Run(
+        bot=bot,
+        platform=message.platform,
+        tenant=message.sender.tenant,
+        account=message.sender.id,
+        person=person,
+        actor=person.name if person else message.sender.name[:100],
+        conversation=message.conversation,
+        conversation_name=message.conversation_name[:200],
+        message_id=message.message_id,
+        reply_route=message.route,
+        language=bot.language if bot else settings.LANGUAGE_CODE,
+        text=redact(printable(message.text[:TEXT_KEPT]))[0],
+        command=call.verb,
+        arguments=dict(call.arguments),
+        canonical=redact(call.canonical)[0][:300],
+        changes_things=changes,
+        retry_of=verdict.retry_of,
+        target=target.label,
+        repository_id=target.repository_id,
+        service_id=target.service_id,
+        environment_id=target.environment_id,
+        number=target.number,
+        lane=target.lane,
+        accepted_at=now,
+        due_at=now,
+        deadline_at=message.sent_at + (CHANGING_FOR if changes else READING_FOR),
+    )
+    if verdict.refused:
+        return _refused(run, verdict, now)
+    run.state = RunState.QUEUED
+    run.key = commands()[call.verb].key(call, target)
+    return run
+
+
+def _refused(run: Run, verdict: Verdict, now: datetime) -> Run:
+    run.state = RunState.REFUSED
+    run.finished_at = now
+    run.reason = verdict.reason
+    run.summary = cut(redact(printable(verdict.refused))[0])
+    return run
+
+
+def _write(
+    bot: Bot | None, message: IncomingMessage, verdict: Verdict, run: Run, now: datetime
+) -> None:
+    """The whole of it, in one transaction; the record comes last."""
+    _insert_delivery(bot, message, now)
+    run.save(force_insert=True)
+    if verdict.refused:
+        replies.owe(run, Reply.Kind.FINAL, run.summary, now=now)
+    if verdict.stranger and bot is not None and message.sender.id:
+        _request_access(bot, message)
+    record(*_facts(message, verdict, run))
+
+
+def _insert_delivery(bot: Bot | None, message: IncomingMessage, now: datetime) -> None:
+    if bot is None:
+        return
+    Delivery(
+        bot=bot,
+        message_id=message.message_id,
+        signature_digest=message.signature_digest or None,
+        body_digest=message.body_digest,
+        at=now,
+    ).save(force_insert=True)
+
+
+def _request_access(bot: Bot, message: IncomingMessage) -> None:
+    AccessRequest.objects.get_or_create(
+        platform=message.platform,
+        tenant=message.sender.tenant,
+        external_id=message.sender.id,
+        defaults={
+            "bot": bot,
+            "shown_name": message.sender.name[:100],
+            "conversation": message.conversation_name[:200] or message.conversation,
+        },
+    )
+
+
+def _facts(message: IncomingMessage, verdict: Verdict, run: Run) -> list[Fact]:
+    named = {
+        "repository": verdict.target.repository,
+        "service": verdict.target.service,
+        "environment": verdict.target.environment,
+    }
+    received = fact(
+        run,
+        Event.COMMAND_RECEIVED,
+        text=message.text,
+        account_name=message.sender.name,
+        source_ip=message.source_ip,
+        platform_at=message.sent_at,
+        **named,
+    )
+    if not verdict.refused:
+        allowed = fact(
+            run, Event.ACCESS_ALLOWED, rule=verdict.rule, outcome="allowed", text="", **named
+        )
+        return [received, allowed]
+    denied = verdict.stranger or verdict.reason.startswith("denied")
+    event = Event.ACCESS_DENIED if denied else Event.COMMAND_REFUSED
+    return [
+        received,
+        fact(
+            run,
+            event,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            outcome="denied" if denied else "refused",
+            detail=run.summary.split("\n", 1)[0],
+            text="",
+            **named,
+        ),
+    ]
+
+
+def _repeated(bot: Bot | None, message: IncomingMessage, problem: IntegrityError) -> Accepted:
+    """Which constraint it was: another body under a used signature, the same message again, or a bug."""
+    deliveries = Delivery.objects.filter(bot=bot)
+    if message.signature_digest:
+        used = deliveries.filter(signature_digest=message.signature_digest).first()
+        if used is not None and used.body_digest != message.body_digest:
+            return Accepted(Answer.SIGNATURE_REUSED)
+    if deliveries.filter(message_id=message.message_id).exists():
+        return Accepted(Answer.DUPLICATE)
+    raise problem

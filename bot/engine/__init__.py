@@ -1,0 +1,1 @@
+"""Carrying runs out: claim, lease, step, reconcile, reply."""

@@ -1,0 +1,209 @@
+"""One turn of a worker on a claimed run: effects are intended before they are sent, and looked for after a crash."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from audit.record import Event, Fact, record
+from bot.commands.base import Again, Attempt, Intent, Json, Later
+from bot.engine.claim import Fenced, lease, write
+from bot.runs.models import Effect, EffectState, Run
+from bot.runs.story import fact
+from chatops_site.kit.failpoints import reach
+from repos.clients import forge_client, jenkins_client
+from repos.errors import RemoteError
+from repos.forges.base import ForgeClient
+from repos.jenkins import Jenkins
+from repos.models import JenkinsServer
+
+# A call takes at most 20 s (kit/http.py), so one that begins this long before the lease ends, ends within it.
+LONGEST_CALL = timedelta(seconds=20)
+# Two clean searches, RECONCILE_SECONDS apart, before "unknown" is said.
+SEARCHES_BEFORE_UNKNOWN = 2
+SECONDS_BEFORE_FIRST_SEARCH = 1.0
+
+
+class LookLater(Exception):
+    """The outcome of an effect is not known yet; the step is taken again after a while."""
+
+    def __init__(self, later: Later) -> None:
+        super().__init__(later.seconds)
+        self.later = later
+
+
+class OutcomeNeverKnown(Exception):
+    """Searched twice, nothing found: only a person can tell now."""
+
+    def __init__(self, effect: Effect) -> None:
+        super().__init__(effect.name)
+        self.effect = effect
+
+
+class LiveAttempt(Attempt):
+    def __init__(self, run: Run, now: datetime) -> None:
+        self.run = run
+        self.now = now
+        self._effects = (
+            {effect.name: effect for effect in run.effects.all()} if run.attempt > 1 else {}
+        )
+        self._unsaved: list[Effect] = []
+        self._facts: list[Fact] = []
+        self._may_send_until = self._from_now(settings.LEASE_SECONDS)
+
+    # What commands use.
+
+    def effect(
+        self,
+        name: str,
+        *,
+        prepare: Callable[[], Intent],
+        send: Callable[[Json], Json],
+        find: Callable[[Json], Json | None],
+        again: Again,
+    ) -> Json:
+        effect = self._effects.get(name)
+        if effect is None:
+            effect = self._intend(name, prepare())
+            return self._send(effect, send)
+        if effect.state == EffectState.DONE:
+            return dict(effect.result)
+        if effect.state == EffectState.UNKNOWN:
+            raise OutcomeNeverKnown(effect)
+        return self._reconcile(effect, send=send, find=find, again=again)
+
+    def settled(self, name: str) -> Json | None:
+        effect = self._effects.get(name)
+        return dict(effect.result) if effect and effect.state == EffectState.DONE else None
+
+    def remember(self, **facts: Any) -> None:
+        self.run.progress = self.run.progress | facts
+
+    def forge(self) -> ForgeClient:
+        if self.run.repository is None:
+            raise LookupError("this command has no repository")
+        return forge_client(self.run.repository.forge)
+
+    def jenkins(self, server: JenkinsServer) -> Jenkins:
+        return jenkins_client(server)
+
+    # What the engine uses.
+
+    @property
+    def has_open_effect(self) -> bool:
+        return any(effect.state == EffectState.INTENDED for effect in self._effects.values())
+
+    @property
+    def has_effects(self) -> bool:
+        return bool(self._effects)
+
+    def flush(self) -> list[Fact]:
+        """Writes what was settled, in the caller's transaction; the facts it owes the record."""
+        for effect in self._unsaved:
+            effect.save()
+        facts, self._facts, self._unsaved = self._facts, [], []
+        return facts
+
+    # How an effect goes.
+
+    def _intend(self, name: str, intent: Intent) -> Effect:
+        """Commits the intent and its audit entry; from here on the effect may have happened."""
+        now = timezone.now()
+        effect = Effect(
+            run=self.run,
+            name=name,
+            state=EffectState.INTENDED,
+            intent=intent.facts,
+            intended_at=now,
+            sent_at=now,
+        )
+        with transaction.atomic():
+            self._renew(now, sha=intent.sha, gates=[gate.as_json() for gate in intent.gates])
+            owed = self.flush()
+            effect.save(force_insert=True)
+            record(*owed, *self._gate_facts(intent), self._fact(effect, Event.EFFECT_INTENDED))
+        self._effects[name] = effect
+        reach("c5")
+        return effect
+
+    def _renew(self, now: datetime, **columns: Any) -> None:
+        """Prolongs the lease with the same write, so that a call fits into it."""
+        if not columns.get("sha"):
+            columns.pop("sha", None)
+        if not columns.get("gates"):
+            columns.pop("gates", None)
+        write(self.run, lease_until=now + lease(), progress=self.run.progress, **columns)
+        self._may_send_until = self._from_now(settings.LEASE_SECONDS)
+
+    def _send(self, effect: Effect, send: Callable[[Json], Json]) -> Json:
+        if time.monotonic() > self._may_send_until:
+            raise Fenced
+        try:
+            result = send(effect.intent)
+        except RemoteError as problem:
+            if problem.maybe_applied:
+                raise LookLater(Later(SECONDS_BEFORE_FIRST_SEARCH)) from problem
+            self._settle(effect, EffectState.REFUSED, {"detail": problem.detail})
+            raise
+        reach("c7")
+        return self._settle(effect, EffectState.DONE, result)
+
+    def _reconcile(
+        self,
+        effect: Effect,
+        *,
+        send: Callable[[Json], Json],
+        find: Callable[[Json], Json | None],
+        again: Again,
+    ) -> Json:
+        found = find(effect.intent)
+        if found is not None:
+            return self._settle(effect, EffectState.DONE, found | {"found_after_doubt": True})
+        if again is Again.SAFE:
+            with transaction.atomic():
+                self._renew(timezone.now())
+                record(self._fact(effect, Event.EFFECT_INTENDED, detail="sent again"))
+            return self._send(effect, send)
+        return self._search_again(effect)
+
+    def _search_again(self, effect: Effect) -> Json:
+        now = timezone.now()
+        last = effect.searched_at
+        if last is None or (now - last).total_seconds() >= settings.RECONCILE_SECONDS:
+            effect.searches += 1
+            effect.searched_at = now
+            self._unsaved.append(effect)
+        if effect.searches < SEARCHES_BEFORE_UNKNOWN:
+            raise LookLater(Later(settings.RECONCILE_SECONDS))
+        self._settle(effect, EffectState.UNKNOWN, {})
+        raise OutcomeNeverKnown(effect)
+
+    def _settle(self, effect: Effect, state: EffectState, result: Json) -> Json:
+        effect.state = state
+        effect.result = result
+        effect.settled_at = timezone.now()
+        self._unsaved.append(effect)
+        event = Event.EFFECT_UNKNOWN if state is EffectState.UNKNOWN else Event.EFFECT_SETTLED
+        self._facts.append(self._fact(effect, event, outcome=state.value, external=result))
+        return dict(result)
+
+    def _gate_facts(self, intent: Intent) -> list[Fact]:
+        if not intent.gates:
+            return []
+        gates = {gate.name: asdict(gate) for gate in intent.gates}
+        return [fact(self.run, Event.GATES_DECIDED, outcome="passed", external=gates)]
+
+    def _fact(self, effect: Effect, event: Event, **more: Any) -> Fact:
+        more.setdefault("external", effect.intent)
+        return fact(self.run, event, reason=effect.name, **more)
+
+    @staticmethod
+    def _from_now(seconds: float) -> float:
+        """The moment on the monotonic clock after which no call may begin any more."""
+        margin = min(LONGEST_CALL.total_seconds(), seconds / 2)
+        return time.monotonic() + seconds - margin

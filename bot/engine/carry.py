@@ -1,0 +1,246 @@
+"""Carries one run one turn further: claim, authorise again, step, write down what came of it."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from audit.record import Event, record
+from bot import replies
+from bot.commands.base import Done, Later, Refusal, Step
+from bot.commands.registry import commands
+from bot.engine.attempt import LiveAttempt, LookLater, OutcomeNeverKnown
+from bot.engine.claim import Fenced, claim, write
+from bot.people.permissions import Ask, decide, facts_of
+from bot.runs.models import Reply, Run, RunState
+from bot.runs.story import fact
+from bot.wording import BLOCKED, UNKNOWN, cut, lines
+from chatops_site.kit.failpoints import reach
+from repos.errors import RateLimited, RemoteError
+
+logger = logging.getLogger(__name__)
+
+MOST_FAILURES: Final = 5
+LONGEST_RATE_LIMIT: Final = timedelta(minutes=15)
+# How long we go on asking what became of an effect, or following a build, while the other side is silent.
+LONGEST_SILENCE: Final = timedelta(hours=1)
+LONGEST_FOLLOWING: Final = timedelta(days=1)
+
+
+def carry(run_id: int) -> Run | None:
+    """One turn. None: somebody else has it, or it is not its turn yet. Safe to call at any time."""
+    now = timezone.now()
+    run = claim(run_id, now)
+    if run is None:
+        return None
+    reach("c4")
+    attempt = LiveAttempt(run, now)
+    with translation.override(run.language):
+        try:
+            step = _turn(attempt)
+            _write(attempt, step)
+        except Fenced:
+            logger.warning("run %s was taken over by another worker; this turn is dropped", run_id)
+            return None
+    reach("c8")
+    return run
+
+
+def _turn(attempt: LiveAttempt) -> Step:
+    """The step and what its errors mean; everything but Fenced becomes a Step."""
+    run = attempt.run
+    try:
+        if not attempt.has_effects:
+            _check_still_wanted(run, attempt.now)
+        return commands()[run.command].step(attempt)
+    except Refusal as refusal:
+        run.gates = [gate.as_json() for gate in refusal.gates] or run.gates
+        return Done(refusal.text, state=RunState.REFUSED, reason=refusal.reason)
+    except LookLater as look:
+        return look.later
+    except OutcomeNeverKnown as never:
+        return _unknown(run, never)
+    except RemoteError as problem:
+        return _remote_error(attempt, problem)
+    except Fenced:
+        raise
+    except Exception:
+        logger.exception("run %s: its step failed", run.pk)
+        return _bug(attempt)
+
+
+def _check_still_wanted(run: Run, now: datetime) -> None:
+    """Nothing has been sent yet: the person may have lost the right, the moment may have passed."""
+    if run.cancel_requested_by:
+        raise Refusal(
+            _("%(mark)s Cancelled before it began: %(what)s")
+            % {"mark": BLOCKED, "what": run.canonical},
+            reason="cancelled",
+        )
+    if run.deadline_at and now > run.deadline_at:
+        raise Refusal(_expired(run), reason="expired")
+    decision = decide(
+        run.person is not None and run.person.active,
+        facts_of(run.person_id),
+        _ask(run),
+        open_to_all=commands()[run.command].spec.open_to_all,
+        now=now,
+    )
+    if not decision.allowed:
+        raise Refusal(
+            _(
+                "%(mark)s Not done: %(what)s\nYou had the right when you asked, and no longer have it."
+            )
+            % {"mark": BLOCKED, "what": run.canonical},
+            reason="permission_revoked",
+        )
+
+
+def _ask(run: Run) -> Ask:
+    return Ask(
+        command=run.command,
+        repository=run.repository.name if run.repository else "",
+        service=run.service.name if run.service else "",
+        environment=run.environment.name if run.environment else "",
+        conversation=run.conversation,
+    )
+
+
+def _expired(run: Run) -> str:
+    return lines(
+        _("%(mark)s Not done: %(what)s") % {"mark": BLOCKED, "what": run.canonical},
+        _(
+            "It waited longer than 15 minutes and may no longer be what you want. Nothing was changed."
+        ),
+        _("Ask again: `/retry %(run)d`") % {"run": run.pk},
+    )
+
+
+def _unknown(run: Run, never: OutcomeNeverKnown) -> Done:
+    sent = (
+        timezone.localtime(never.effect.sent_at).strftime("%H:%M:%S")
+        if never.effect.sent_at
+        else ""
+    )
+    text = lines(
+        _("%(mark)s Outcome unknown: %(target)s") % {"mark": UNKNOWN, "target": run.target},
+        _(
+            "The request was sent at %(time)s and no answer came; no trace of run %(run)d was found"
+            " in two searches."
+        )
+        % {"time": sent, "run": run.pk},
+        _("Look there yourself, then `/retry %(run)d` or `/cancel %(run)d`.") % {"run": run.pk},
+    )
+    return Done(text, state=RunState.UNKNOWN, reason="outcome_unknown")
+
+
+def _remote_error(attempt: LiveAttempt, problem: RemoteError) -> Step:
+    run = attempt.run
+    age = attempt.now - run.accepted_at
+    if isinstance(problem, RateLimited) and age < LONGEST_RATE_LIMIT:
+        return Later(_pause(problem, attempt.now), progress=problem.sentence)
+    if attempt.has_open_effect and age < LONGEST_SILENCE:
+        return Later(min(2.0 ** min(run.attempt, 5), 30))
+    if attempt.has_open_effect:
+        return Done(
+            lines(f"{UNKNOWN} {run.target}", problem.sentence),
+            state=RunState.UNKNOWN,
+            reason="silence",
+        )
+    if attempt.has_effects and problem.retryable and age < LONGEST_FOLLOWING:
+        return Later(min(2.0 ** min(run.attempt, 5), 30))
+    return Done(_failed(attempt, problem), state=RunState.FAILED, reason=type(problem).__name__)
+
+
+def _pause(problem: RateLimited, now: datetime) -> float:
+    if problem.until is None:
+        return 30.0
+    return min(max((problem.until - now).total_seconds(), 1.0), LONGEST_RATE_LIMIT.total_seconds())
+
+
+def _failed(attempt: LiveAttempt, problem: RemoteError) -> str:
+    run = attempt.run
+    logger.warning("run %s failed: %s", run.pk, problem.detail or problem)
+    first = _("%(mark)s Not done: %(what)s") % {"mark": BLOCKED, "what": run.canonical}
+    again = _("Nothing was changed; to try again: `/retry %(run)d`") % {"run": run.pk}
+    return lines(
+        first, problem.sentence, again if run.changes_things and not attempt.has_effects else ""
+    )
+
+
+def _bug(attempt: LiveAttempt) -> Step:
+    """Our own fault: tried a few times, since it may be a passing one, then said plainly."""
+    run = attempt.run
+    run.failures += 1
+    if run.failures < MOST_FAILURES:
+        return Later(2.0**run.failures)
+    state = RunState.UNKNOWN if attempt.has_open_effect else RunState.FAILED
+    text = lines(
+        _("%(mark)s The portal itself failed at: %(what)s")
+        % {"mark": BLOCKED, "what": run.canonical},
+        _("Tell an operator: run %(run)d; the portal's log has the reason.") % {"run": run.pk},
+    )
+    return Done(text, state=state, reason="internal_error")
+
+
+def _write(attempt: LiveAttempt, step: Step) -> None:
+    if isinstance(step, Done):
+        _finish(attempt, step)
+    else:
+        _postpone(attempt, step)
+
+
+def _postpone(attempt: LiveAttempt, later: Later) -> None:
+    run, now = attempt.run, timezone.now()
+    with transaction.atomic():
+        write(
+            run,
+            due_at=now + timedelta(seconds=later.seconds),
+            lease_until=None,
+            progress=run.progress,
+            failures=run.failures,
+        )
+        owed = attempt.flush()
+        if later.progress and run.progress.get("told") != later.progress:
+            replies.owe(run, Reply.Kind.PROGRESS, later.progress, now=now)
+            write(run, progress=run.progress | {"told": later.progress})
+        record(*owed)
+
+
+def _finish(attempt: LiveAttempt, done: Done) -> None:
+    run, now = attempt.run, timezone.now()
+    with transaction.atomic():
+        write(run, **_outcome(run, done, now))
+        owed = attempt.flush()
+        replies.owe(run, Reply.Kind.FINAL, run.summary, now=now)
+        finished = fact(
+            run,
+            Event.RUN_FINISHED,
+            outcome=run.state,
+            reason=done.reason,
+            observed_sha=done.observed_sha,
+            external=done.external,
+            detail=run.summary.split("\n", 1)[0],
+            duration_ms=int((now - run.accepted_at).total_seconds() * 1000),
+        )
+        record(*owed, finished)
+
+
+STATE_OF_REASON: Final = {"expired": RunState.EXPIRED, "cancelled": RunState.CANCELLED}
+
+
+def _outcome(run: Run, done: Done, now: datetime) -> dict[str, Any]:
+    return {
+        "state": STATE_OF_REASON.get(done.reason, done.state),
+        "lease_until": None,
+        "finished_at": now,
+        "reason": done.reason,
+        "summary": cut(done.text),
+        "gates": run.gates,
+        "external": run.external | done.external,
+        "progress": run.progress,
+        "sha": run.sha,
+    }

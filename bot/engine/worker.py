@@ -1,0 +1,165 @@
+"""The worker: hears of ready runs, carries several at once, sends replies, and stops without losing any."""
+
+import logging
+import threading
+import time
+from collections import defaultdict, deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from django.db import close_old_connections, connections
+from django.db.utils import DatabaseError
+from django.utils import timezone
+
+from bot import replies
+from bot.engine import announce, claim, heartbeat
+from bot.engine.carry import carry
+from bot.runs.models import Reply, ReplyState, Run
+from bot.runs.wake import Listener
+
+logger = logging.getLogger(__name__)
+
+# The safety net: how often the run table is looked at although nobody called.
+POLL_SECONDS: Final = 1.0
+SENDERS: Final = 4
+GRACE_SECONDS: Final = 25.0
+
+
+class Worker:
+    """Carries out runs until stop(). Several workers may run; the run table keeps them apart."""
+
+    def __init__(self, *, threads: int) -> None:
+        self._threads = threads
+        self._per_lane = max(1, threads // 2)
+        self._stopping = threading.Event()
+        self._waiting: deque[tuple[int, str]] = deque()
+        self._known: set[int] = set()
+        self._busy: dict[int, str] = {}
+        self._in_lane: dict[str, int] = defaultdict(int)
+        self._lock = threading.Lock()
+        self._sending: set[int] = set()
+        self._looked_at = 0.0
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def work(self) -> None:
+        carriers = ThreadPoolExecutor(self._threads, thread_name_prefix="carry")
+        senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
+        with Listener() as listener:
+            self._listener, self._carriers, self._senders = listener, carriers, senders
+            while not self._stopping.is_set():
+                self._turn(listener.wait(POLL_SECONDS))
+            logger.info("stopping: %s runs under way are finished first", len(self._busy))
+            self._drain()
+        carriers.shutdown(wait=False, cancel_futures=True)
+        senders.shutdown(wait=False, cancel_futures=True)
+
+    def _turn(self, announced: list[int]) -> None:
+        """One look at what was announced, and once a second at the tables."""
+        try:
+            self._enqueue_announced([run_id for run_id in announced if run_id])
+            if time.monotonic() - self._looked_at >= POLL_SECONDS:
+                self._look()
+            self._start_waiting()
+        except DatabaseError as problem:
+            # A full disk, a restarting server: nothing is lost, the tables are looked at again.
+            logger.error("the database does not answer: %s", problem)
+            close_old_connections()
+            self._stopping.wait(POLL_SECONDS)
+
+    def _look(self) -> None:
+        self._looked_at = time.monotonic()
+        now = timezone.now()
+        heartbeat.beat(now)
+        for run_id, lane in claim.ready(now):
+            self._enqueue(run_id, lane)
+        announce.announce(now)
+        for reply_id in replies.ready(now):
+            self._send(reply_id)
+
+    def _enqueue_announced(self, run_ids: list[int]) -> None:
+        new = [run_id for run_id in run_ids if run_id not in self._known]
+        if not new:
+            return
+        for run_id, lane in Run.objects.filter(pk__in=new).order_by("pk").values_list("pk", "lane"):
+            self._enqueue(run_id, lane)
+
+    def _enqueue(self, run_id: int, lane: str) -> None:
+        with self._lock:
+            if run_id not in self._known:
+                self._known.add(run_id)
+                self._waiting.append((run_id, lane))
+
+    def _start_waiting(self) -> None:
+        """Starts what fits: at most so many at once, and per outside system at most half of them."""
+        with self._lock:
+            for _place in range(len(self._waiting)):
+                if len(self._busy) >= self._threads:
+                    return
+                run_id, lane = self._waiting.popleft()
+                if lane and self._in_lane[lane] >= self._per_lane:
+                    self._waiting.append((run_id, lane))
+                    continue
+                self._busy[run_id] = lane
+                self._in_lane[lane] += 1
+                self._carriers.submit(self._carry, run_id).add_done_callback(self._log_crash)
+
+    def _carry(self, run_id: int) -> None:
+        run: Run | None = None
+        try:
+            run = carry(run_id)
+        finally:
+            self._forget(run_id)
+        if run is None:
+            return
+        if run.finished:
+            self._send_replies_of(run)
+            if run.key:
+                self._call_next(run)
+
+    def _forget(self, run_id: int) -> None:
+        with self._lock:
+            lane = self._busy.pop(run_id)
+            self._in_lane[lane] -= 1
+            self._known.discard(run_id)
+            more = bool(self._waiting)
+        if more:
+            self._listener.poke()
+
+    def _call_next(self, run: Run) -> None:
+        following = Run.objects.filter(key=run.key, pk__gt=run.pk, state__in=claim.CARRIED)
+        for run_id in following.order_by("pk").values_list("pk", flat=True)[:1]:
+            self._listener.poke(run_id)
+
+    def _send_replies_of(self, run: Run) -> None:
+        owed = Reply.objects.filter(run=run, state=ReplyState.WAITING).order_by("pk")
+        for reply_id in owed.values_list("pk", flat=True):
+            self._send(reply_id)
+
+    def _send(self, reply_id: int) -> None:
+        with self._lock:
+            if reply_id in self._sending:
+                return
+            self._sending.add(reply_id)
+        self._senders.submit(self._send_one, reply_id).add_done_callback(self._log_crash)
+
+    def _send_one(self, reply_id: int) -> None:
+        try:
+            replies.send(reply_id)
+        finally:
+            with self._lock:
+                self._sending.discard(reply_id)
+
+    @staticmethod
+    def _log_crash(future: Future[None]) -> None:
+        problem = None if future.cancelled() else future.exception()
+        if problem is not None:
+            logger.error("a worker's thread failed", exc_info=problem)
+            connections.close_all()
+
+    def _drain(self) -> None:
+        """Runs under way end or give their lease back; what has not begun stays in the table."""
+        end = time.monotonic() + GRACE_SECONDS
+        while time.monotonic() < end and (self._busy or self._sending):
+            time.sleep(0.05)

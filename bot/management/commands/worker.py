@@ -1,0 +1,38 @@
+"""manage.py worker: carries out runs and sends replies until it is told to stop."""
+
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from bot.engine.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Carries out runs and sends replies. Stops at SIGTERM, after what is under way."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--threads",
+            type=int,
+            default=settings.WORKER_THREADS,
+            help="how many runs at once (WORKER_THREADS, %(default)s)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        worker = Worker(threads=max(1, options["threads"]))
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            worker.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        self.stdout.write(f"worker ready, {max(1, options['threads'])} threads")
+        self.stdout.flush()
+        worker.work()
+        self.stdout.write("worker stopped")

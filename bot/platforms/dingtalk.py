@@ -1,0 +1,400 @@
+"""DingTalk: an enterprise robot that gets its messages over HTTP and answers in markdown.
+
+https://open.dingtalk.com/document/isvapp/receive-message
+https://open.dingtalk.com/document/orgapp/robot-message-types-and-data-format
+"""
+
+import hashlib
+import hmac
+import json
+import re
+import unicodedata
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.utils.translation import gettext as _
+
+from bot.platforms import strict_json
+from bot.platforms.base import (
+    Ignored,
+    IncomingMessage,
+    Parsed,
+    Platform,
+    Rejected,
+    Sender,
+    SendFailed,
+    Setting,
+    Webhook,
+)
+from bot.platforms.dingtalk_api import OpenApi, check_limits, limited, post, told
+from bot.platforms.models import Bot
+from chatops_site.kit.http import Client
+
+API_BASE: Final = "https://api.dingtalk.com"
+SESSION_ORIGINS: Final = ("https://oapi.dingtalk.com", "https://api.dingtalk.com")
+SESSION_PATH: Final = "/robot/sendBySession?"
+WINDOW: Final = timedelta(hours=1)
+LONGEST_TEXT: Final = 4_000
+LONGEST_TITLE: Final = 64
+# Of the columns that keep them.
+LONGEST_ID: Final = 200
+LONGEST_TENANT: Final = 100
+DEADLINE: Final = 10.0
+SMALL_SKEW: Final = 2
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_STAMP: Final = re.compile(r"[0-9]{13}")
+_WEBHOOK: Final = re.compile(r"[\x21-\x7e]{1,1000}")
+_SESSION_QUERY: Final = re.compile(r"[A-Za-z0-9=&%._~+/-]{1,600}")
+_ORIGIN: Final = re.compile(r"https?://[^/?#@\\]+")
+_MENTION: Final = re.compile(r"@\S+")
+_LINK: Final = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
+_MARKUP: Final = re.compile(r"^[#>\s-]+|\\(.)|\*\*|`")
+_BLANKS: Final = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\u200b"
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_PRIVATE: Final = {"1": True, "2": False}
+_LIMIT_CODES: Final = frozenset({90002, 90018, 90019, 90030, 130101})
+
+
+class _Unusable(Exception):
+    """Authentic, but nothing that could be run; the text is the reason for the audit."""
+
+
+class DingTalk(Platform):
+    """DingTalk signs no body: what a message says is believed only as far as dispatch allows."""
+
+    settings = (
+        Setting("app_key"),
+        Setting("robot_code"),
+        Setting("corp_id"),
+        Setting("card_template", required=False),
+        Setting("api_base", required=False),
+    )
+    secrets = (Setting("app_secret"), Setting("app_secret_old", required=False))
+
+    def __init__(self, bot: Bot) -> None:
+        super().__init__(bot)
+        base = self._setting("api_base")
+        self._api = OpenApi(
+            Client(base or API_BASE, deadline=DEADLINE),
+            app_key=self._setting("app_key"),
+            app_secret=self._secret("app_secret"),
+        )
+        self._sessions = {
+            origin: Client(origin, deadline=DEADLINE) for origin in _session_origins(base)
+        }
+
+    def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
+        _check_form(webhook)
+        signed_at = self._verify(webhook.headers, now=now)
+        try:
+            payload = strict_json.parse(webhook.body)
+        except strict_json.Malformed:
+            raise Rejected("malformed", status=400) from None
+        except strict_json.TooMuch:
+            return Ignored("schema")
+        if not isinstance(payload, dict):
+            raise Rejected("malformed", status=400)
+        self._check_receiver(payload)
+        try:
+            return _message(payload, webhook, signed_at=signed_at)
+        except _Unusable as unusable:
+            return Ignored(str(unusable), _message_id(payload))
+
+    def send(self, route: Mapping[str, Any], text: str, *, now: datetime) -> str:
+        message = _markdown(text)
+        if self._send_by_session(route, message, now=now):
+            return ""
+        return self._send_by_api(route, message)
+
+    def check(self) -> str:
+        key, seconds = self._setting("app_key"), abs(round(self._api.ask_clock()))
+        if seconds <= SMALL_SKEW:
+            agrees = _("DingTalk knows the app key %(key)s, and its clock agrees with ours.")
+            return agrees % {"key": key}
+        return _(
+            "DingTalk knows the app key %(key)s. Its clock and ours differ by "
+            "%(seconds)s s: set the portal's clock, or messages will be refused as too old."
+        ) % {"key": key, "seconds": seconds}
+
+    def _setting(self, name: str) -> str:
+        return str(self.bot.settings.get(name) or "")
+
+    def _secret(self, name: str) -> str:
+        return str((self.bot.secrets or {}).get(name) or "")
+
+    def _verify(self, headers: Mapping[str, str], *, now: datetime) -> int:
+        """The signed milliseconds. Whoever passes knew the secret within the last hour."""
+        stamp, given = headers.get("timestamp", ""), headers.get("sign", "")
+        if not stamp or not given:
+            raise Rejected("missing_header")
+        # WSGI joins repeated headers; neither value has a comma of its own.
+        if "," in stamp or "," in given:
+            raise Rejected("repeated_header")
+        if not _STAMP.fullmatch(stamp):
+            raise Rejected("bad_timestamp")
+        if not any(_is_signed(stamp, given, secret) for secret in self._live_secrets()):
+            raise Rejected("bad_signature")
+        if abs(now - _EPOCH - timedelta(milliseconds=int(stamp))) > WINDOW:
+            raise Rejected("expired")
+        return int(stamp)
+
+    def _live_secrets(self) -> list[str]:
+        found = (self._secret(secret.name) for secret in self.secrets)
+        return [value for value in found if value]
+
+    def _check_receiver(self, payload: Mapping[str, Any]) -> None:
+        corp, robot = self._setting("corp_id"), self._setting("robot_code")
+        if not corp or payload.get("chatbotCorpId") != corp:
+            raise Rejected("wrong_tenant")
+        if not robot or payload.get("robotCode") != robot:
+            raise Rejected("wrong_app")
+
+    def _send_by_session(
+        self, route: Mapping[str, Any], message: dict[str, str], *, now: datetime
+    ) -> bool:
+        """False when the address is not DingTalk's, has ended, or DingTalk declines it."""
+        if int(route.get("expires") or 0) <= _milliseconds(now):
+            return False
+        session = find_session(str(route.get("webhook", "")), self._sessions)
+        if session is None:
+            return False
+        staff = str(route.get("staff_id", ""))
+        body = {
+            "msgtype": "markdown",
+            "markdown": message,
+            "at": {"atUserIds": [staff] if staff else [], "isAtAll": False},
+        }
+        origin, path = session
+        answer = post(self._sessions[origin], path, body)
+        check_limits(answer)
+        said = told(answer)
+        code = said.get("errcode")
+        if isinstance(code, int) and code in _LIMIT_CODES:
+            raise limited(None)
+        return answer.status == 200 and code == 0
+
+    def _send_by_api(self, route: Mapping[str, Any], message: dict[str, str]) -> str:
+        place = _PLACES[bool(route.get("private"))]
+        path, target = place(route)
+        said = self._api.call(
+            path,
+            {
+                **target,
+                "robotCode": self._setting("robot_code"),
+                "msgKey": "sampleMarkdown",
+                "msgParam": json.dumps(message, ensure_ascii=False),
+            },
+        )
+        if said.get("flowControlledStaffIdList"):
+            raise limited(None)
+        if said.get("invalidStaffIdList"):
+            raise SendFailed(_("DingTalk does not know the receiver."), retryable=False)
+        return str(said.get("processQueryKey") or "")[:LONGEST_ID]
+
+
+def sign(timestamp: str, secret: str) -> str:
+    """The header `sign`: it proves the secret and the time, and says nothing about the body."""
+    text = f"{timestamp}\n{secret}".encode()
+    return b64encode(hmac.digest(secret.encode(), text, "sha256")).decode()
+
+
+def find_session(webhook: str, origins: Iterable[str]) -> tuple[str, str] | None:
+    """Origin and path of a sessionWebhook; None unless it is spelt exactly as DingTalk does.
+
+    Compared as text: with no parser at work, no parser can be fooled.
+    """
+    for origin in origins:
+        start = origin + SESSION_PATH
+        if webhook.startswith(start) and _SESSION_QUERY.fullmatch(webhook, len(start)):
+            return origin, webhook[len(origin) :]
+    return None
+
+
+def _is_signed(stamp: str, given: str, secret: str) -> bool:
+    return hmac.compare_digest(sign(stamp, secret).encode(), given.encode("utf-8", "replace"))
+
+
+def _check_form(webhook: Webhook) -> None:
+    kind = webhook.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Rejected("content_type", status=415)
+    if webhook.headers.get("content-encoding"):
+        raise Rejected("content_encoding", status=415)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _message(payload: Mapping[str, Any], webhook: Webhook, *, signed_at: int) -> IncomingMessage:
+    read = _TEXTS.get(str(payload.get("msgtype")))
+    if read is None:
+        raise _Unusable("not_text")
+    if payload.get("senderId") and payload.get("senderId") == payload.get("chatbotUserId"):
+        raise _Unusable("own_message")
+    conversation, private = _word(payload, "conversationId", LONGEST_ID), _is_private(payload)
+    staff_id = _word(payload, "senderStaffId", LONGEST_ID, optional=True)
+    return IncomingMessage(
+        platform="dingtalk",
+        message_id=_word(payload, "msgId", LONGEST_ID),
+        sender=Sender(
+            tenant=_word(payload, "senderCorpId", LONGEST_TENANT, optional=True),
+            id=staff_id,
+            name=_shown(payload.get("senderNick"), longest=100),
+        ),
+        conversation=conversation,
+        conversation_name=_shown(payload.get("conversationTitle"), longest=200),
+        private=private,
+        text=_readable(read(payload)).strip(_BLANKS),
+        sent_at=_sent_at(payload, signed_at),
+        route={
+            "webhook": _webhook_text(payload.get("sessionWebhook")),
+            "expires": _count(payload, "sessionWebhookExpiredTime", 0),
+            "conversation": conversation,
+            "private": private,
+            "staff_id": staff_id,
+        },
+        signature_digest=_signature_digest(webhook.headers),
+        body_digest=hashlib.sha256(webhook.body).hexdigest(),
+        source_ip=webhook.source_ip,
+    )
+
+
+def _signature_digest(headers: Mapping[str, str]) -> str:
+    return hashlib.sha256(f"{headers['timestamp']}\n{headers['sign']}".encode()).hexdigest()
+
+
+def _plain_text(payload: Mapping[str, Any]) -> str:
+    content = payload.get("text")
+    if not isinstance(content, dict) or not isinstance(content.get("content"), str):
+        raise _Unusable("schema")
+    if content.get("isReplyMsg") or content.get("repliedMsg"):
+        raise _Unusable("quote")
+    return str(content["content"])
+
+
+def _rich_text(payload: Mapping[str, Any]) -> str:
+    """Its pieces as lines. Here the bot's own @ stays in, so that a leading one is taken off."""
+    content = payload.get("content")
+    pieces = content.get("richText") if isinstance(content, dict) else None
+    if not isinstance(pieces, list) or not all(isinstance(piece, dict) for piece in pieces):
+        raise _Unusable("schema")
+    texts = [piece["text"] for piece in pieces if piece.get("text") is not None]
+    if not all(isinstance(text, str) for text in texts):
+        raise _Unusable("schema")
+    lines = [text.strip(_BLANKS) for text in texts]
+    mention = _MENTION.match(lines[0]) if lines else None
+    if mention is not None:
+        lines[0] = lines[0][mention.end() :].strip(_BLANKS)
+    return "\n".join(line for line in lines if line)
+
+
+_TEXTS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
+    "text": _plain_text,
+    "richText": _rich_text,
+}
+
+
+def _readable(text: str) -> str:
+    if not strict_json.is_clean(text):
+        raise _Unusable("bad_text")
+    return text
+
+
+def _word(payload: Mapping[str, Any], name: str, longest: int, *, optional: bool = False) -> str:
+    value = payload.get(name)
+    if optional and value in (None, ""):
+        return ""
+    if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value:
+        raise _Unusable("schema")
+    return _readable(value)
+
+
+def _count(payload: Mapping[str, Any], name: str, default: int) -> int:
+    value = payload.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _Unusable("schema")
+    return value
+
+
+def _is_private(payload: Mapping[str, Any]) -> bool:
+    kind = payload.get("conversationType")
+    if not isinstance(kind, str) or kind not in _PRIVATE:
+        raise _Unusable("schema")
+    return _PRIVATE[kind]
+
+
+def _sent_at(payload: Mapping[str, Any], signed_at: int) -> datetime:
+    """The body's time only where it is the earlier one: a replay cannot make itself younger."""
+    earliest = min(_count(payload, "createAt", signed_at), signed_at)
+    return _EPOCH + timedelta(milliseconds=earliest)
+
+
+def _shown(value: object, *, longest: int) -> str:
+    """A name for display only, without what could change how the rest of the line is read."""
+    if not isinstance(value, str):
+        return ""
+    seen = (c for c in value if unicodedata.category(c) not in {"Cc", "Cs"} and c not in _BIDI)
+    return unicodedata.normalize("NFC", "".join(seen))[:longest]
+
+
+def _webhook_text(value: object) -> str:
+    return value if isinstance(value, str) and _WEBHOOK.fullmatch(value) else ""
+
+
+def _message_id(payload: Mapping[str, Any]) -> str:
+    try:
+        return _word(payload, "msgId", LONGEST_ID, optional=True)
+    except _Unusable:
+        return ""
+
+
+def _session_origins(api_base: str) -> tuple[str, ...]:
+    """Where replies may go: DingTalk's two hosts, or only the one that the bot is set to."""
+    if not api_base:
+        return SESSION_ORIGINS
+    origin = _ORIGIN.match(api_base)
+    return (origin[0],) if origin else ()
+
+
+def _group(route: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    return "/v1.0/robot/groupMessages/send", {
+        "openConversationId": str(route.get("conversation", ""))
+    }
+
+
+def _person(route: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    staff = str(route.get("staff_id", ""))
+    if not staff:
+        raise SendFailed(
+            _(
+                "DingTalk told no staff id of the sender, so that a private reply has no way. "
+                "Is the person outside the organisation, or the robot not published?"
+            ),
+            retryable=False,
+        )
+    return "/v1.0/robot/oToMessages/batchSend", {"userIds": [staff]}
+
+
+_PLACES: Final = {False: _group, True: _person}
+
+
+def _markdown(text: str) -> dict[str, str]:
+    return {"title": _title(text), "text": _cut(text)}
+
+
+def _title(text: str) -> str:
+    """The first line as notifications show it: without markup."""
+    first = next((line for line in text[:LONGEST_TEXT].splitlines() if line.strip()), "")[:300]
+    plain = _MARKUP.sub(lambda found: found[1] or "", _LINK.sub(r"\1", first)).strip()
+    return plain[:LONGEST_TITLE] or "ChatOps"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    kept = text[: LONGEST_TEXT - 10].rsplit("\n", 1)[0]
+    return kept + ("\n```" if kept.count("```") % 2 else "") + "\n…"

@@ -1,0 +1,124 @@
+"""Replies: owed in the same transaction as the outcome they tell, sent by workers, told again never for the effect."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from audit.record import Event, Fact, record
+from bot.platforms.base import SendFailed
+from bot.platforms.clients import platform_for
+from bot.platforms.models import Bot
+from bot.runs.models import Reply, ReplyState, Run
+from bot.runs.story import fact
+from chatops_site.kit.failpoints import reach
+from chatops_site.kit.redaction import redact
+
+logger = logging.getLogger(__name__)
+
+GIVE_UP_AFTER: Final = timedelta(hours=24)
+LONGEST_PAUSE: Final = 900.0
+
+
+def owe(
+    run: Run, kind: Reply.Kind, text: str, *, now: datetime, delay: timedelta = timedelta()
+) -> Reply:
+    """A reply to where the run was asked. A result replaces what has not been sent of its progress."""
+    if kind is Reply.Kind.FINAL:
+        Reply.objects.filter(
+            run=run, kind=Reply.Kind.PROGRESS, state=ReplyState.WAITING, attempts=0
+        ).update(state=ReplyState.SUPERSEDED)
+    return Reply.objects.create(
+        run=run,
+        bot=run.bot,
+        kind=kind,
+        route=run.reply_route,
+        text=redact(text)[0],
+        due_at=now + delay,
+        created_at=now,
+    )
+
+
+def ready(now: datetime, *, limit: int = 100) -> list[int]:
+    return list(_due(now).order_by("due_at", "id").values_list("id", flat=True)[:limit])
+
+
+def send(reply_id: int) -> None:
+    """Sends one reply if nobody else does; a failure is tried again later, for a day."""
+    now = timezone.now()
+    taken = (
+        _due(now)
+        .filter(pk=reply_id)
+        .update(
+            state=ReplyState.SENDING,
+            attempts=F("attempts") + 1,
+            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
+        )
+    )
+    if not taken:
+        return
+    reply = Reply.objects.select_related(
+        "bot", "run__bot", "run__repository", "run__service", "run__environment"
+    ).get(pk=reply_id)
+    try:
+        external_id = _deliver(reply.bot, reply, now)
+    except SendFailed as problem:
+        _postpone(reply, problem, now=now)
+        return
+    reach("c9")
+    _mark(
+        reply,
+        Event.REPLY_SENT,
+        state=ReplyState.SENT,
+        external_id=external_id,
+        sent_at=timezone.now(),
+    )
+
+
+def send_again(reply: Reply) -> None:
+    """Puts a reply back into the queue; asked for by an operator, and recorded by the caller."""
+    Reply.objects.filter(pk=reply.pk).update(
+        state=ReplyState.WAITING, due_at=timezone.now(), lease_until=None, error=""
+    )
+
+
+def _due(now: datetime) -> Any:
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    states = (ReplyState.WAITING, ReplyState.SENDING)
+    return Reply.objects.filter(free, state__in=states, due_at__lte=now)
+
+
+def _deliver(bot: Bot | None, reply: Reply, now: datetime) -> str:
+    """The console has no bot: manage.py say reads its replies from the table."""
+    return platform_for(bot).send(reply.route, reply.text, now=now) if bot else ""
+
+
+def _postpone(reply: Reply, problem: SendFailed, *, now: datetime) -> None:
+    tired = now - reply.created_at > GIVE_UP_AFTER
+    if not problem.retryable or tired:
+        logger.warning("reply %s of run %s was not delivered: %s", reply.pk, reply.run_id, problem)
+        _mark(reply, Event.REPLY_FAILED, state=ReplyState.FAILED, error=problem.sentence[:300])
+        return
+    pause = problem.retry_after or min(2.0**reply.attempts, LONGEST_PAUSE)
+    Reply.objects.filter(pk=reply.pk, state=ReplyState.SENDING).update(
+        state=ReplyState.WAITING,
+        due_at=now + timedelta(seconds=min(pause, LONGEST_PAUSE)),
+        lease_until=None,
+        error=problem.sentence[:300],
+    )
+
+
+def _mark(reply: Reply, event: Event, **columns: Any) -> None:
+    with transaction.atomic():
+        Reply.objects.filter(pk=reply.pk).update(lease_until=None, **columns)
+        record(_fact(reply, event, detail=columns.get("error", "")))
+
+
+def _fact(reply: Reply, event: Event, *, detail: str) -> Fact:
+    if reply.run is None:
+        return Fact(event=event, detail=detail)
+    return fact(reply.run, event, outcome=reply.kind, detail=detail, text="")

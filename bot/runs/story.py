@@ -1,0 +1,33 @@
+"""What the record is told of a run: one place that turns a run into an audit fact."""
+
+from typing import Any
+
+from audit.record import Event, Fact
+from bot.runs.models import Run
+
+
+def fact(run: Run, event: Event, **more: Any) -> Fact:
+    """A fact about that run; more overrides or adds columns (outcome, detail, external …)."""
+    columns: dict[str, Any] = {
+        "actor_kind": "chat",
+        "run": run.pk,
+        "attempt": run.attempt,
+        "bot": run.bot.name if run.bot else "",
+        "platform": run.platform,
+        "tenant": run.tenant,
+        "account": run.account,
+        "person": run.actor,
+        "conversation": run.conversation,
+        "conversation_name": run.conversation_name,
+        "message_id": run.message_id,
+        "text": run.text,
+        "command": run.command,
+        "canonical": run.canonical,
+        "target": run.target,
+        "repository": run.repository.name if run.repository else "",
+        "number": run.number,
+        "service": run.service.name if run.service else "",
+        "environment": run.environment.name if run.environment else "",
+        "sha": run.sha,
+    }
+    return Fact(event=event, **(columns | more))

@@ -1,0 +1,122 @@
+"""The webhook: read within limits, verify, accept, answer. What it may not believe never reaches the database."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.db import DatabaseError, transaction
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from audit.record import Event, Fact, record
+from bot import dispatch
+from bot.platforms.base import Challenge, Ignored, IncomingMessage, Parsed, Rejected, Webhook
+from bot.platforms.clients import platform_for
+from bot.platforms.models import Bot
+from bot.sampling import Sampler
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY: Final = 256 * 1024
+
+# Rejections are counted all and written down a few a minute: nobody may fill the record without a secret.
+rejections = Sampler(per_minute=30)
+
+
+class ChatWebhook(APIView):
+    """POST /webhooks/chat/<bot>/. Whatever is not authentic gets an empty 401, known bot or not."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    http_method_names = ["post"]
+
+    def post(self, request: Request, bot: str) -> HttpResponse:
+        try:
+            webhook = _webhook(request)
+            known = _bot(bot)
+            parsed = platform_for(known).receive(webhook, now=timezone.now())
+        except Rejected as rejected:
+            _note(bot, rejected.reason, request)
+            return HttpResponse(status=rejected.status)
+        try:
+            return ANSWERS[type(parsed)](known, parsed, webhook)
+        except DatabaseError as problem:
+            # Nothing could be written down: the platform shall deliver again.
+            logger.error("bot %s: a message could not be written down: %s", bot, problem)
+            return HttpResponse(status=503)
+
+
+def _webhook(request: Request) -> Webhook:
+    django = request._request
+    length = django.META.get("CONTENT_LENGTH") or "0"
+    if not length.isascii() or not length.isdigit():
+        raise Rejected("bad_length", status=400)
+    if int(length) > LARGEST_BODY:
+        raise Rejected("too_large", status=413)
+    return Webhook(
+        method="POST",
+        headers={name.lower(): value for name, value in django.headers.items()},
+        query={name: django.GET.getlist(name) for name in django.GET},
+        body=django.body,
+        source_ip=django.META.get("REMOTE_ADDR", ""),
+    )
+
+
+def _bot(name: str) -> Bot:
+    known = Bot.objects.filter(name=name, enabled=True).exclude(platform="console").first()
+    if known is None:
+        raise Rejected("unknown_bot")
+    return known
+
+
+def _challenge(bot: Bot, parsed: Any, webhook: Webhook) -> HttpResponse:
+    return HttpResponse(parsed.body, content_type=parsed.content_type)
+
+
+def _ignored(bot: Bot, parsed: Any, webhook: Webhook) -> HttpResponse:
+    dispatch.ignore(bot, parsed)
+    return HttpResponse()
+
+
+def _message(bot: Bot, parsed: Any, webhook: Webhook) -> HttpResponse:
+    accepted = dispatch.accept(bot, parsed)
+    if accepted.answer is dispatch.Answer.SIGNATURE_REUSED:
+        with transaction.atomic():
+            record(
+                _rejected(bot.name, "signature_reused", webhook.source_ip, Event.SIGNATURE_REUSED)
+            )
+        return HttpResponse(status=401)
+    return HttpResponse()
+
+
+ANSWERS: Final[dict[type[Parsed], Callable[[Bot, Any, Webhook], HttpResponse]]] = {
+    Challenge: _challenge,
+    Ignored: _ignored,
+    IncomingMessage: _message,
+}
+
+
+def _note(bot: str, reason: str, request: Request) -> None:
+    count = rejections.count(f"{bot[:63]}:{reason}")
+    if count is None:
+        return
+    source = request._request.META.get("REMOTE_ADDR", "")
+    try:
+        with transaction.atomic():
+            record(_rejected(bot[:63], reason, source, Event.WEBHOOK_REJECTED, count=count))
+    except DatabaseError as problem:
+        logger.error("a rejected webhook could not be written down: %s", problem)
+
+
+def _rejected(bot: str, reason: str, source: str, event: Event, *, count: int = 1) -> Fact:
+    return Fact(
+        event=event,
+        actor_kind="chat",
+        bot=bot,
+        reason=reason,
+        source_ip=source,
+        outcome="refused",
+        external={"count": count},
+    )

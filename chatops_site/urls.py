@@ -1,0 +1,14 @@
+"""The portal's addresses; outside programs rely on them."""
+
+from django.contrib import admin
+from django.urls import path
+
+from bot.views import ChatWebhook
+from chatops_site.health import healthz, readyz
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("webhooks/chat/<str:bot>/", ChatWebhook.as_view(), name="chat_webhook"),
+    path("healthz", healthz),
+    path("readyz", readyz),
+]
