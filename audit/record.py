@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import models, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from audit.models import ActorKind, Entry, Event, Outcome
+from chatops_site.kit.prepared import insert
 from chatops_site.kit.redaction import MARK, redact
 
 __all__ = ["ActorKind", "Entry", "Event", "Fact", "Outcome", "OutsideTransaction", "record"]
@@ -88,26 +88,8 @@ def record(*facts: Fact) -> list[Entry]:
     at = timezone.now()
     entries = [_entry(fact, at) for fact in facts]
     for first in range(0, len(entries), BATCH):
-        _insert(connection, entries[first : first + BATCH])
+        insert(entries[first : first + BATCH])
     return entries
-
-
-def _insert(connection: BaseDatabaseWrapper, entries: list[Entry]) -> None:
-    """One INSERT, in SQL of our own: bulk_create() takes twice as long and every webhook waits."""
-    values = [
-        column.get_db_prep_save(getattr(entry, name), connection)
-        if column
-        else getattr(entry, name)
-        for entry in entries
-        for name, column in _COLUMNS
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT % ",".join([_ROW] * len(entries)), values)
-        keys = cursor.fetchall()
-    for entry, (seq,) in zip(entries, keys, strict=True):
-        entry.seq = seq
-        entry._state.adding = False
-        entry._state.db = connection.alias
 
 
 class _Eraser:
@@ -199,21 +181,5 @@ _SHORT: tuple[tuple[str, int], ...] = tuple(
     (column.name, column.max_length or 0)
     for column in Entry._meta.get_fields()
     if isinstance(column, models.CharField) and column.name not in {"event", "text_digest"}
-)
-# Columns with the field that adapts their values to the database; texts and numbers need none.
-_COLUMNS: tuple[tuple[str, "models.Field[Any, Any] | None"], ...] = tuple(
-    (
-        column.name,
-        column
-        if isinstance(column, models.DateTimeField | models.UUIDField | models.JSONField)
-        else None,
-    )
-    for column in Entry._meta.concrete_fields
-    if not column.primary_key
-)
-_ROW = f"({','.join(['%s'] * len(_COLUMNS))})"
-_INSERT = (
-    f"INSERT INTO {Entry._meta.db_table} ({','.join(name for name, _column in _COLUMNS)})"  # noqa: S608 - our own names
-    " VALUES %s RETURNING seq"
 )
 _PLAIN = ("run", "attempt", "number", "platform_at", "duration_ms")
