@@ -25,8 +25,9 @@ from bot.runs import wake
 from bot.runs.models import Delivery, Reply, Run, RunState
 from bot.runs.story import fact
 from bot.verdict import CHANGING_FOR, READING_FOR, Asker, Verdict, judge
-from bot.wording import cut
+from bot.wording import BLOCKED, cut
 from chatops_site.kit.failpoints import reach
+from chatops_site.kit.prepared import Select, insert
 from chatops_site.kit.redaction import redact
 
 TEXT_KEPT: Final = 1000
@@ -85,12 +86,22 @@ def _ignore(bot: Bot | None, message: IncomingMessage, reason: str, now: datetim
     try:
         with _in_line(), transaction.atomic():
             _insert_delivery(bot, message, now)
+            hinted = bot is not None and message.private and reason == "text"
+            if bot is not None and hinted:
+                replies.owe_without_run(bot, message.route, _hint(), now=now)
             record(
                 _ignored_fact(bot, message_id=message.message_id, reason=reason, message=message)
             )
     except IntegrityError as problem:
         return _repeated(bot, message, problem)
+    if hinted:
+        wake.ready(0)
     return Accepted(Answer.IGNORED)
+
+
+def _hint() -> str:
+    """In private every message is to the bot; in groups it keeps out of what others say."""
+    return _("%(mark)s That is no command. `/help` shows what you may do here.") % {"mark": BLOCKED}
 
 
 def _ignored_fact(
@@ -130,13 +141,9 @@ def _asker(bot: Bot | None, message: IncomingMessage, now: datetime) -> tuple[As
     person = _person(message)
     bound = None
     if bot is not None and message.conversation:
-        bound = (
-            Conversation.objects.filter(bot=bot, external_id=message.conversation)
-            .values_list("repository_id", flat=True)
-            .first()
-        )
-    place = Place(bound, person.repository_id if person else None)
-    account = f"{message.platform} {message.sender.id or _('(no id told)')}"
+        bound = _BOUND.first(bot.pk, message.conversation)
+    place = Place(bound[0] if bound else None, person.repository_id if person else None)
+    account = f"{message.platform} {message.sender.id or _('(none told by the platform)')}"
     return Asker(person, account, message.conversation, place, now), person
 
 
@@ -146,16 +153,29 @@ def _person(message: IncomingMessage) -> Person | None:
         return None
     if message.platform == "console":
         return Person.objects.filter(username=message.sender.id, active=True).first()
-    account = (
-        Account.objects.select_related("person")
-        .filter(
-            platform=message.platform,
-            tenant=message.sender.tenant,
-            external_id=message.sender.id,
-        )
-        .first()
-    )
-    return account.person if account else None
+    sender = message.sender
+    found = _PERSON.first(message.platform, sender.tenant, sender.id)
+    return Person(**dict(zip(_PERSON_COLUMNS, found, strict=True))) if found else None
+
+
+_PERSON_COLUMNS: Final = ("id", "name", "username", "active", "repository_id")
+_PERSON: Final = Select(
+    lambda platform, tenant, account: Account.objects.filter(
+        platform=platform, tenant=tenant, external_id=account
+    ).values_list(*(f"person__{column}" for column in _PERSON_COLUMNS)),
+    "a platform",
+    "a tenant",
+    "an account",
+)
+_BOUND: Final = Select(
+    lambda bot, place: (
+        Conversation.objects.filter(bot=bot, external_id=place)
+        .order_by()
+        .values_list("repository_id")
+    ),
+    -1,
+    "a conversation",
+)
 
 
 def _run(
@@ -215,7 +235,7 @@ def _write(
 ) -> None:
     """The whole of it, in one transaction; the record comes last."""
     _insert_delivery(bot, message, now)
-    run.save(force_insert=True)
+    insert([run])
     if verdict.refused:
         replies.owe(run, Reply.Kind.FINAL, run.summary, now=now)
     if verdict.stranger and bot is not None and message.sender.id:
@@ -226,13 +246,14 @@ def _write(
 def _insert_delivery(bot: Bot | None, message: IncomingMessage, now: datetime) -> None:
     if bot is None:
         return
-    Delivery(
+    delivery = Delivery(
         bot=bot,
         message_id=message.message_id,
         signature_digest=message.signature_digest or None,
         body_digest=message.body_digest,
         at=now,
-    ).save(force_insert=True)
+    )
+    insert([delivery])
 
 
 def _request_access(bot: Bot, message: IncomingMessage) -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bot.commands.base import Argument, Kind, Spec
-from bot.wording import code, escape
+from bot.wording import code, escape, listed, sentences
 
 LONGEST_QUOTE: Final = 40
 _FLAG: Final = re.compile(r"--?[A-Za-z].*|--")
@@ -107,16 +107,17 @@ def unknown_command(word: str, suggestion: str) -> Wrong:
     shown = {"word": _quoted(word), "suggestion": code(suggestion)}
     problem = _("No command /%(word)s.") if word else _("A command begins right after its slash.")
     hint = _("Did you mean %(suggestion)s?") if suggestion else _("`/help` lists what there is.")
-    return Wrong("unknown_command", f"{problem} {hint}" % shown, suggestion=suggestion)
+    return Wrong("unknown_command", sentences(problem, hint) % shown, suggestion=suggestion)
 
 
 def incomplete(first: str, seconds: Sequence[str], suggestion: str) -> Wrong:
     problem = _("/%(first)s goes on with one of these: %(all)s.") % {
         "first": first,
-        "all": ", ".join(code(f"/{first} {second}") for second in seconds),
+        "all": listed(code(f"/{first} {second}") for second in seconds),
     }
     if suggestion:
-        problem += " " + _("Did you mean %(suggestion)s?") % {"suggestion": code(suggestion)}
+        meant = _("Did you mean %(suggestion)s?") % {"suggestion": code(suggestion)}
+        problem = sentences(problem, meant)
     return Wrong("incomplete", problem, suggestion=suggestion)
 
 
@@ -196,7 +197,7 @@ def unfit(word: str, argument: Argument | None, spec: Spec) -> Wrong:
 def _not_that(argument: Argument, shown: dict[str, str], spec: Spec) -> Wrong:
     if argument.choices:
         problem = _("%(word)s is none of %(choices)s.")
-        shown = shown | {"choices": ", ".join(argument.choices)}
+        shown = shown | {"choices": listed(argument.choices)}
     else:
         problem = _("%(word)s is not %(noun)s: that is %(rule)s.")
         shown = shown | {

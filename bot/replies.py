@@ -16,6 +16,7 @@ from bot.platforms.models import Bot
 from bot.runs.models import Reply, ReplyState, Run
 from bot.runs.story import fact
 from chatops_site.kit.failpoints import reach
+from chatops_site.kit.prepared import Update, insert
 from chatops_site.kit.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -28,11 +29,9 @@ def owe(
     run: Run, kind: Reply.Kind, text: str, *, now: datetime, delay: timedelta = timedelta()
 ) -> Reply:
     """A reply to where the run was asked. A result replaces what has not been sent of its progress."""
-    if kind is Reply.Kind.FINAL:
-        Reply.objects.filter(
-            run=run, kind=Reply.Kind.PROGRESS, state=ReplyState.WAITING, attempts=0
-        ).update(state=ReplyState.SUPERSEDED)
-    return Reply.objects.create(
+    if kind is Reply.Kind.FINAL and run.pk is not None:
+        _SUPERSEDE.run(run.pk)
+    reply = Reply(
         run=run,
         bot=run.bot,
         kind=kind,
@@ -40,6 +39,26 @@ def owe(
         text=redact(text)[0],
         due_at=now + delay,
         created_at=now,
+    )
+    insert([reply])
+    return reply
+
+
+_SUPERSEDE: Final = Update(
+    lambda run_id: (
+        Reply.objects.filter(
+            run=run_id, kind=Reply.Kind.PROGRESS, state=ReplyState.WAITING, attempts=0
+        ),
+        {"state": ReplyState.SUPERSEDED},
+    ),
+    -1,
+)
+
+
+def owe_without_run(bot: Bot, route: dict[str, Any], text: str, *, now: datetime) -> Reply:
+    """A reply to a message that asked for nothing that could be run."""
+    return Reply.objects.create(
+        bot=bot, kind=Reply.Kind.FINAL, route=route, text=text, due_at=now, created_at=now
     )
 
 
@@ -64,6 +83,9 @@ def send(reply_id: int) -> None:
     reply = Reply.objects.select_related(
         "bot", "run__bot", "run__repository", "run__service", "run__environment"
     ).get(pk=reply_id)
+    if _is_late(reply):
+        Reply.objects.filter(pk=reply.pk).update(state=ReplyState.SUPERSEDED, lease_until=None)
+        return
     try:
         external_id = _deliver(reply.bot, reply, now)
     except SendFailed as problem:
@@ -90,6 +112,12 @@ def _due(now: datetime) -> Any:
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     states = (ReplyState.WAITING, ReplyState.SENDING)
     return Reply.objects.filter(free, state__in=states, due_at__lte=now)
+
+
+def _is_late(reply: Reply) -> bool:
+    """Progress that failed to be sent before, while the result came to be: nobody needs it any more."""
+    later = Reply.objects.filter(run=reply.run_id, kind=Reply.Kind.FINAL)
+    return reply.kind == Reply.Kind.PROGRESS and later.exists()
 
 
 def _deliver(bot: Bot | None, reply: Reply, now: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from bot import language
-from bot.commands.base import Call, Kind, Refusal, Spec, Target
+from bot.commands.base import Call, Kind, Spec, Target
 from bot.commands.registry import commands, specs
 from bot.commands.targets import NoSuch, Place, Several, names_of, near, resolve
 from bot.people.models import Person
@@ -23,12 +23,19 @@ from bot.people.permissions import (
 )
 from bot.phrasing import Misread, NotACommand
 from bot.platforms.base import IncomingMessage
-from bot.runs.models import Run
-from bot.wording import BLOCKED, code, escape, lines
+from bot.runs.models import UNFINISHED, Run
+from bot.wording import BLOCKED, code, escape, lines, listed, sentences
+from chatops_site.kit.prepared import Select
 
 # A command that changes things is not run when its message is older, or when it has waited longer.
 CHANGING_FOR: Final = timedelta(minutes=15)
 READING_FOR: Final = timedelta(hours=1)
+# Nobody needs more at once; /cancel stays open, so that one can make room.
+MOST_UNFINISHED: Final = 20
+MAKES_ROOM: Final = frozenset({"cancel"})
+# So long one notice of it is enough.
+NOTICED_FOR: Final = timedelta(minutes=1)
+TOO_MANY: Final = "too_many"
 NO_CALL: Final = Call("", {}, "")
 
 
@@ -59,7 +66,10 @@ class Asker:
 
 
 def judge(message: IncomingMessage, asker: Asker) -> Verdict | NotACommand:
-    """The verdict on a message; NotACommand when nobody spoke to the bot in its language."""
+    """The verdict on a message; NotACommand when it is to be left without an answer.
+
+    That is when nobody spoke to the bot in its language, or somebody goes on after too many.
+    """
     read = language.parse(message.text, specs())
     if isinstance(read, NotACommand):
         return read
@@ -72,33 +82,77 @@ def judge(message: IncomingMessage, asker: Asker) -> Verdict | NotACommand:
         return replace(_stranger(asker, read), spec=spec)
     if spec.changes and asker.now - message.sent_at > CHANGING_FOR:
         return Verdict(call=read, spec=spec, refused=_stale(read), reason="stale_command")
+    if spec.changes and spec.verb not in MAKES_ROOM and _has_too_many(asker):
+        return _too_many(read, spec, asker)
     return _judge_call(read, spec, asker)
 
 
-def _judge_call(call: Call, spec: Spec, asker: Asker) -> Verdict:
+def _judge_call(asked: Call, spec: Spec, asker: Asker) -> Verdict:
     grants = facts_of(asker.person.pk if asker.person else None)
+    call = asked
     try:
-        repeated = commands()[call.verb].stands_for(call)
+        repeated = _repeated(asked)
         if repeated is not None:
             call, spec = _call_of(repeated), commands()[repeated.command].spec
         target = _target_of(repeated) if repeated else resolve(call, spec, asker.place)
-    except Refusal as refusal:
-        return Verdict(call=call, spec=spec, refused=refusal.text, reason=refusal.reason)
     except NoSuch as unknown:
-        return _unknown(call, spec, unknown, asker, grants)
+        return _unknown(asked, spec, unknown, asker, grants)
     except Several as several:
-        return _menu(call, spec, several, asker, grants)
+        return _menu(asked, spec, several, asker, grants)
     verdict = Verdict(call=call, spec=spec, target=target, retry_of=repeated)
     ask = _ask(spec.verb, target, asker)
     decision = _decide(ask, asker, grants, open_to_all=spec.open_to_all)
-    if decision.allowed:
-        return replace(verdict, rule=decision.rule)
+    if not decision.allowed:
+        return replace(
+            verdict,
+            refused=_denied(asked, spec, ask, asker, grants),
+            reason=f"denied_{decision.reason}",
+            rule=decision.rule,
+        )
+    objection = commands()[asked.verb].objection(repeated) if repeated else ""
     return replace(
         verdict,
-        refused=_denied(call, spec, ask, asker, grants),
-        reason=f"denied_{decision.reason}",
+        refused=objection,
+        reason="not_repeatable" if objection else "",
         rule=decision.rule,
     )
+
+
+def _repeated(asked: Call) -> Run | None:
+    """The run whose call takes this one's place, if it is of a command that there is."""
+    repeated = commands()[asked.verb].stands_for(asked)
+    if repeated is not None and repeated.command not in commands():
+        raise NoSuch(Kind.RUN, str(repeated.pk))
+    return repeated
+
+
+def _has_too_many(asker: Asker) -> bool:
+    if asker.person is None:
+        return False
+    return len(_UNFINISHED_OF.rows(asker.person.pk)) >= MOST_UNFINISHED
+
+
+_UNFINISHED_OF: Final = Select(
+    lambda person: (
+        Run.objects.filter(person=person, state__in=UNFINISHED, changes_things=True)
+        .order_by()
+        .values_list("pk")[:MOST_UNFINISHED]
+    ),
+    -1,
+)
+
+
+def _too_many(call: Call, spec: Spec, asker: Asker) -> Verdict | NotACommand:
+    """One notice a minute: whoever sends a thousand commands is not sent a thousand refusals."""
+    since = asker.now - NOTICED_FOR
+    noticed = Run.objects.filter(person=asker.person, reason=TOO_MANY, accepted_at__gt=since)
+    if noticed.exists():
+        return NotACommand(TOO_MANY)
+    text = _(
+        "%(mark)s Not done: %(what)s\nYou have %(count)d commands under way; wait for some of them,"
+        " or end one with `/cancel RUN`. Until then more of them are left without an answer."
+    ) % {"mark": BLOCKED, "what": code(call.canonical), "count": MOST_UNFINISHED}
+    return Verdict(call=call, spec=spec, refused=text, reason=TOO_MANY)
 
 
 def _ask(verb: str, target: Target, asker: Asker) -> Ask:
@@ -161,6 +215,10 @@ def _unknown(
     call: Call, spec: Spec, unknown: NoSuch, asker: Asker, grants: tuple[GrantFact, ...]
 ) -> Verdict:
     """Also what one may not see is answered so; a name is suggested only from what one may use."""
+    if unknown.of is not None and not _may_see(
+        _ask(spec.verb, unknown.of, asker), grants, asker.now
+    ):
+        unknown = NoSuch(*_named(call))
     return Verdict(
         call=call,
         spec=spec,
@@ -226,8 +284,8 @@ def _denied(call: Call, spec: Spec, ask: Ask, asker: Asker, grants: tuple[GrantF
     """Names the missing role and whom to ask, but only of things that the person may see at all."""
     if _names_something(ask) and not _may_see(ask, grants, asker.now):
         return _no_such(call, spec, NoSuch(*_named(call)), asker, grants)
-    roles = ", ".join(roles_that_may(ask)) or _("one with this command")
-    people = ", ".join(who_may(ask))
+    roles = listed(roles_that_may(ask)) or _("one with this command")
+    people = listed(who_may(ask))
     decision = _decide(ask, asker, grants)
     first = _("%(mark)s You may not %(what)s: it takes the role %(roles)s here.") % {
         "mark": BLOCKED,
@@ -235,7 +293,7 @@ def _denied(call: Call, spec: Spec, ask: Ask, asker: Asker, grants: tuple[GrantF
         "roles": escape(roles),
     }
     elsewhere = _("You have %(roles)s, but not for this, here and now.") % {
-        "roles": escape(", ".join(decision.missing_roles))
+        "roles": escape(listed(decision.missing_roles))
     }
     account = _("Your account: %(account)s.") % {"account": escape(asker.account)}
     whom = (
@@ -243,7 +301,7 @@ def _denied(call: Call, spec: Spec, ask: Ask, asker: Asker, grants: tuple[GrantF
         if people
         else _("Ask an operator of the portal.")
     )
-    return lines(first, elsewhere if decision.missing_roles else "", f"{account} {whom}")
+    return lines(first, elsewhere if decision.missing_roles else "", sentences(account, whom))
 
 
 def _names_something(ask: Ask) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
@@ -16,6 +16,8 @@ from bot.platforms.base import Challenge, Ignored, IncomingMessage, Parsed, Reje
 from bot.platforms.clients import platform_for
 from bot.platforms.models import Bot
 from bot.sampling import Sampler
+from chatops_site.kit.failpoints import reach
+from chatops_site.kit.prepared import Select
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +35,23 @@ class ChatWebhook(APIView):
     http_method_names = ["post"]
 
     def post(self, request: Request, bot: str) -> HttpResponse:
+        reach("c0")
         try:
-            webhook = _webhook(request)
-            known = _bot(bot)
-            parsed = platform_for(known).receive(webhook, now=timezone.now())
+            return _answered(request, bot)
         except Rejected as rejected:
             _note(bot, rejected.reason, request)
             return HttpResponse(status=rejected.status)
-        try:
-            return ANSWERS[type(parsed)](known, parsed, webhook)
-        except DatabaseError as problem:
-            # Nothing could be written down: the platform shall deliver again.
+        except Error as problem:
+            # Nothing could be read or written down: the platform shall deliver again.
             logger.error("bot %s: a message could not be written down: %s", bot, problem)
             return HttpResponse(status=503)
+
+
+def _answered(request: Request, bot: str) -> HttpResponse:
+    webhook = _webhook(request)
+    known = _bot(bot)
+    parsed = platform_for(known).receive(webhook, now=timezone.now())
+    return ANSWERS[type(parsed)](known, parsed, webhook)
 
 
 def _webhook(request: Request) -> Webhook:
@@ -65,10 +71,21 @@ def _webhook(request: Request) -> Webhook:
 
 
 def _bot(name: str) -> Bot:
-    known = Bot.objects.filter(name=name, enabled=True).exclude(platform="console").first()
-    if known is None:
+    found = _BOT.first(name)
+    if found is None:
         raise Rejected("unknown_bot")
-    return known
+    return Bot(**dict(zip(_BOT_COLUMNS, found, strict=True)))
+
+
+_BOT_COLUMNS: Final = ("id", "name", "platform", "settings", "secrets", "language")
+_BOT: Final = Select(
+    lambda name: (
+        Bot.objects.filter(name=name, enabled=True)
+        .exclude(platform="console")
+        .values_list(*_BOT_COLUMNS)
+    ),
+    "any",
+)
 
 
 def _challenge(bot: Bot, parsed: Any, webhook: Webhook) -> HttpResponse:
@@ -106,7 +123,7 @@ def _note(bot: str, reason: str, request: Request) -> None:
     try:
         with transaction.atomic():
             record(_rejected(bot[:63], reason, source, Event.WEBHOOK_REJECTED, count=count))
-    except DatabaseError as problem:
+    except Error as problem:
         logger.error("a rejected webhook could not be written down: %s", problem)
 
 

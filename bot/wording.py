@@ -69,6 +69,18 @@ def duration(seconds: float) -> str:
     return _("%(seconds)d s") % {"seconds": rest}
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names in a row as the language writes them: "张三、王芳"."""
+    return _(", ").join(names)
+
+
+def sentences(first: str, following: str) -> str:
+    """One after the other: English puts a blank between them, Chinese none. Either may be empty."""
+    if not (first and following):
+        return first or following
+    return _("%(first)s %(following)s") % {"first": first, "following": following}
+
+
 def lines(*parts: str) -> str:
     """Parts as lines of one message, empty ones left out; two blanks make markdown break the line."""
     return "  \n".join(part for part in parts if part)

@@ -272,7 +272,7 @@ def test_the_facts_of_a_person_are_their_own_and_their_teams_grants(
         "service:myservice",
         "environment:production",
     ]
-    assert len(queries) == 2
+    assert len(queries) == 1
 
 
 def test_a_refusal_can_name_up_to_three_active_people_who_may(

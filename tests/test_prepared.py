@@ -1,10 +1,13 @@
 """SQL compiled once gives what the ORM gives: rows with their types, and inserted rows with their keys."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from django.db.models import Q
 from django.utils import timezone
 
 from bot.models import Bot, Delivery
-from chatops_site.kit.prepared import Select, insert
+from chatops_site.kit.prepared import Select, Update, insert
 from repos.models import Environment, Forge, Service
 
 pytestmark = pytest.mark.django_db
@@ -13,9 +16,21 @@ by_name = Select(
     lambda name: Service.objects.filter(name=name).values_list("name", "aliases"), "any"
 )
 by_two = Select(
-    lambda name, path: Forge.objects.filter(name=name).filter(base_url=path).values_list("pk"),
-    "a",
-    "b",
+    lambda name, path: Forge.objects.filter(name=name, base_url=path).values_list("pk"), "a", "b"
+)
+since = Select(
+    lambda moment, bot: (
+        Delivery.objects.filter(Q(at__gt=moment) & Q(bot=bot) | Q(at=moment, bot__name="exact"))
+        .order_by("pk")
+        .values_list("message_id", "at")
+    ),
+    datetime(1971, 1, 1, tzinfo=UTC),
+    -1,
+)
+postpone = Update(
+    lambda key, until: (Delivery.objects.filter(pk=key, body_digest="d"), {"at": until}),
+    -1,
+    datetime(1971, 1, 1, tzinfo=UTC),
 )
 
 
@@ -89,3 +104,38 @@ def test_an_inserted_row_can_be_saved_again() -> None:
     environment.save()
 
     assert Environment.objects.get().confirm
+
+
+@pytest.fixture
+def deliveries() -> list[Delivery]:
+    bot = Bot.objects.create(name="ops", platform="dingtalk")
+    now = timezone.now()
+    made = [
+        Delivery(bot=bot, message_id=f"m{n}", body_digest="d", at=now + timedelta(seconds=n))
+        for n in range(3)
+    ]
+    insert(made)
+    return made
+
+
+def test_times_and_constants_keep_their_places(deliveries: list[Delivery]) -> None:
+    first = deliveries[0]
+
+    found = since.rows(first.at, first.bot_id)
+
+    assert found == [("m1", deliveries[1].at), ("m2", deliveries[2].at)]
+
+
+def test_a_prepared_update_changes_only_the_rows_it_means(deliveries: list[Delivery]) -> None:
+    later = deliveries[0].at + timedelta(days=1)
+
+    changed = postpone.run(deliveries[1].pk, later)
+
+    assert changed == 1
+    assert list(Delivery.objects.filter(at=later)) == [deliveries[1]]
+
+
+def test_a_prepared_update_says_that_it_changed_nothing(deliveries: list[Delivery]) -> None:
+    Delivery.objects.update(body_digest="other")
+
+    assert postpone.run(deliveries[1].pk, timezone.now()) == 0

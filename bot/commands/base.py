@@ -230,6 +230,10 @@ class Command(ABC):
         """The earlier run whose call is carried out in this one's place; None: this call itself."""
         return None
 
+    def objection(self, earlier: Run) -> str:
+        """Why that earlier run cannot be carried out again, as a whole reply; "" when it can."""
+        return ""
+
     @abstractmethod
     def step(self, attempt: Attempt) -> Step:
         """One turn, under 20 s, never waiting: what takes time is asked again by Later."""

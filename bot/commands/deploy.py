@@ -31,7 +31,7 @@ from bot.commands.following import (
 )
 from bot.commands.live import before, live
 from bot.runs.models import Run, RunState
-from bot.wording import BLOCKED, DONE, duration, escape, lines, sha7
+from bot.wording import BLOCKED, DONE, duration, escape, lines, sentences, sha7
 from repos.builds import Result
 from repos.models import Environment, Job, Purpose, Service
 
@@ -48,13 +48,21 @@ class Deployment(Command):
 
     def step(self, attempt: Attempt) -> Step:
         job = deploy_job(attempt)
-        doing = _("Deploying %(service)s %(sha)s to %(environment)s") % self._names(attempt)
-        followed = follow(attempt, job, lambda: self._prepare(attempt, job), doing=doing)
+        followed = follow(
+            attempt,
+            job,
+            lambda: self._prepare(attempt, job),
+            doing=lambda: self._doing() % self._names(attempt),
+        )
         if not isinstance(followed, Followed):
             return followed
         if followed.build.result is not Result.SUCCESS:
             return self._failed(attempt, job, followed)
         return self._deployed(attempt, job, followed)
+
+    @staticmethod
+    def _doing() -> str:
+        return _("Deploying %(service)s %(sha)s to %(environment)s")
 
     def _prepare(self, attempt: Attempt, job: Job) -> Intent:
         sha, ref = self.pin(attempt)
@@ -99,7 +107,7 @@ class Deployment(Command):
         still = _("Live is still %(sha)s.") % {"sha": sha7(now_live.sha)} if now_live else ""
         back = f" · `/rollback {self._where(attempt)}`" if now_live else ""
         again = f"`/retry {attempt.run.pk}`{back}"
-        return failure(attempt, job, followed, first=first, last=f"{still} {again}".strip())
+        return failure(attempt, job, followed, first=first, last=sentences(still, again))
 
     @staticmethod
     def _where(attempt: Attempt) -> str:

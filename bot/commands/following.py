@@ -1,6 +1,6 @@
 """Starting a Jenkins build once and following it to its end: shared by tests, builds and deployments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -60,11 +60,11 @@ def values_of(attempt: Attempt, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def follow(attempt: Attempt, job: Job, intent: Any, *, doing: str) -> Followed | Step:
+def follow(attempt: Attempt, job: Job, intent: Any, *, doing: Callable[[], str]) -> Followed | Step:
     """One turn of following: a Step while it lasts, Followed when the build has ended.
 
     intent() is called once, before the build is triggered, and gives the Intent whose facts hold
-    "path" and "parameters". doing is the progress line without mark, for the conversation.
+    "path" and "parameters". doing() is the progress line without mark, asked for once the commit is pinned.
     """
     jenkins = attempt.jenkins(job.jenkins)
     trigger = attempt.effect(
@@ -80,7 +80,7 @@ def follow(attempt: Attempt, job: Job, intent: Any, *, doing: str) -> Followed |
         if not isinstance(number, int):
             return number
         attempt.remember(build=number)
-    return _watch(attempt, jenkins, job, number, doing=doing, joined=bool(trigger.get("joined")))
+    return _watch(attempt, jenkins, job, number, doing=doing(), joined=bool(trigger.get("joined")))
 
 
 def intend(job: Job, filled: dict[str, str], *, sha: str = "") -> Intent:
@@ -192,12 +192,12 @@ def failure(attempt: Attempt, job: Job, followed: Followed, *, first: str, last:
         return Done(text, state=RunState.CANCELLED, reason="cancelled")
     jenkins = attempt.jenkins(job.jenkins)
     stage = _failed_stage(jenkins, job.path, build)
-    parts = [
-        f"{BLOCKED} {first}" + (_(", stage %(stage)s") % {"stage": escape(stage)} if stage else ""),
-        _("after %(time)s") % {"time": duration(build.duration)},
-        result_word(build.result),
-        build_link(build),
-    ]
+    head = f"{BLOCKED} {first}"
+    if stage:
+        head += _(", stage %(stage)s") % {"stage": escape(stage)}
+    head += _(", after %(time)s") % {"time": duration(build.duration)}
+    word = "" if build.result is Result.FAILURE else result_word(build.result)
+    parts = [part for part in (head, word, build_link(build)) if part]
     tail = block(jenkins.log_tail(job.path, build.number, lines=20))
     text = "\n".join([" · ".join(parts), tail, last])
     return Done(text, state=RunState.FAILED, reason="build_failed")

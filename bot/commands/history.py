@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy
 
 from bot.commands.base import Argument, Attempt, Command, Done, Kind, Refusal, Spec, Step
 from bot.commands.live import live
-from bot.people.permissions import Ask, decide, facts_of
+from bot.commands.reading import may
 from bot.runs.models import Run, RunState
 from bot.wording import (
     BLOCKED,
@@ -95,40 +95,30 @@ def _under_way(attempt: Attempt, *, service: Service | None = None) -> list[str]
 
 
 def _may_see(attempt: Attempt, service: Service) -> bool:
-    repository = service.repository.name if service.repository else ""
-    return _decide(attempt, Ask("status", repository=repository, service=service.name))
+    return may(attempt, repository=service.repository, service=service)
 
 
 def may_see_run(attempt: Attempt, run: Run) -> bool:
-    """One's own runs, and those on what one may ask the status of."""
+    """One's own runs, and those on what one may give this command on; what was about nothing is private."""
     if run.person_id is not None and run.person_id == attempt.run.person_id:
         return True
-    ask = Ask(
-        attempt.run.command,
-        repository=run.repository.name if run.repository else "",
-        service=run.service.name if run.service else "",
-        environment=run.environment.name if run.environment else "",
-    )
-    return _decide(attempt, ask)
-
-
-def _decide(attempt: Attempt, ask: Ask) -> bool:
-    grants = facts_of(attempt.run.person_id)
-    return decide(True, grants, ask, open_to_all=False, now=attempt.now).allowed
+    if not (run.repository or run.service or run.environment):
+        return False
+    return may(attempt, repository=run.repository, service=run.service, environment=run.environment)
 
 
 def named_run(attempt: Attempt) -> Run:
-    """The run that the command names; dispatch has authorised it, so it is there unless deleted."""
+    """The run that the command names, if it is one that this person may see."""
     wanted = attempt.run.arguments["run"]
     run = (
         Run.objects.select_related("bot", "repository", "service", "environment")
         .filter(pk=wanted)
         .first()
     )
-    if run is None:
-        text = _("%(mark)s There is no run %(run)d that you may see.") % {
+    if run is None or not may_see_run(attempt, run):
+        text = _("%(mark)s There is no run %(name)s that you may see.") % {
             "mark": BLOCKED,
-            "run": wanted,
+            "name": code(str(wanted)),
         }
         raise Refusal(text, reason="no_such_run")
     return run
@@ -218,7 +208,11 @@ class Why(Command):
 
     def step(self, attempt: Attempt) -> Step:
         run = named_run(attempt)
-        gates = [f"{DONE if gate['passed'] else BLOCKED} {gate['fact']}" for gate in run.gates]
+        gates = [
+            f"{DONE if gate['passed'] else BLOCKED} {gate['fact']}"
+            for gate in run.gates
+            if not (gate["passed"] and gate["name"] == "head_unchanged")
+        ]
         effects = [
             f"· {effect.name}: {effect.get_state_display()} · {clock(effect.intended_at)}"
             for effect in run.effects.order_by("pk")

@@ -1,5 +1,7 @@
 """/jenkins: jobs by purpose and service, or by name with typed parameters."""
 
+from collections.abc import Callable
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,6 +25,7 @@ from bot.commands.following import (
     parameters,
     values_of,
 )
+from bot.commands.reading import may
 from bot.wording import BLOCKED, DONE, code, duration, escape, lines, link
 from repos.builds import JobDescription, Parameter, Result
 from repos.models import Job, Purpose
@@ -39,7 +42,8 @@ class Jobs(Command):
     )
 
     def step(self, attempt: Attempt) -> Step:
-        jobs = list(Job.objects.select_related("service", "environment", "jenkins"))
+        known = Job.objects.select_related("service__repository", "environment", "jenkins")
+        jobs = [job for job in known if _may_see(attempt, job)]
         if not jobs:
             return Done(_("No jobs yet. An operator adds them in the portal, under Jobs."))
         first = _("**%(count)d jobs**") % {"count": len(jobs)}
@@ -90,8 +94,11 @@ class Describe(Command):
 
     @staticmethod
     def _hint(job: Job, told: JobDescription) -> str:
+        """The whole line to fill in, without what the portal fills in itself."""
         words = [
-            f"{p.name}={p.default or '…'}" for p in told.parameters[:4] if p.kind != "password"
+            f"{p.name}={p.default or '…'}"
+            for p in told.parameters[:4]
+            if p.kind != "password" and "{run}" not in str(job.parameters.get(p.name))
         ]
         return code(" ".join([f"/jenkins build {job.name}", *words]))
 
@@ -99,9 +106,13 @@ class Describe(Command):
 class Building(Command):
     """What both share: a build of a job, followed to its end."""
 
-    def follow_job(self, attempt: Attempt, job: Job, filled: dict[str, str]) -> Step:
-        doing = _("Building %(job)s") % {"job": escape(job.name)}
-        followed = follow(attempt, job, lambda: self._intend(job, filled), doing=doing)
+    def follow_job(self, attempt: Attempt, job: Job, intent: Callable[[], Intent]) -> Step:
+        followed = follow(
+            attempt,
+            job,
+            intent,
+            doing=lambda: _("Building %(job)s") % {"job": escape(job.name)},
+        )
         if not isinstance(followed, Followed):
             return followed
         build = followed.build
@@ -117,10 +128,6 @@ class Building(Command):
         }
         joined = _("It had been queued already; this is the same build.") if followed.joined else ""
         return Done(lines(text, joined), reason="built")
-
-    @staticmethod
-    def _intend(job: Job, filled: dict[str, str]) -> Intent:
-        return intend(job, filled)
 
 
 class TestService(Building):
@@ -146,11 +153,17 @@ class TestService(Building):
                 text % {"mark": BLOCKED, "service": escape(attempt.run.target)},
                 reason="no_test_job",
             )
-        if attempt.settled("trigger") is None and attempt.run.repository:
-            forge, path = attempt.forge(), attempt.run.repository.path
-            attempt.run.sha = forge.commit(path, forge.repository(path).default_branch).sha
-        filled = parameters(job, values_of(attempt, sha=attempt.run.sha, ref=attempt.run.sha))
-        return self.follow_job(attempt, job, filled)
+        return self.follow_job(attempt, job, lambda: self._pin(attempt, job))
+
+    @staticmethod
+    def _pin(attempt: Attempt, job: Job) -> Intent:
+        """On the newest commit of the default branch, if the service has a repository."""
+        run = attempt.run
+        if run.repository is not None:
+            forge, path = attempt.forge(), run.repository.path
+            run.sha = forge.commit(path, forge.repository(path).default_branch).sha
+        filled = parameters(job, values_of(attempt, sha=run.sha, ref=run.sha))
+        return intend(job, filled, sha=run.sha)
 
 
 class BuildJob(Building):
@@ -171,7 +184,17 @@ class BuildJob(Building):
         typed: dict[str, str] = attempt.run.arguments.get("parameters") or {}
         ours = {name: value for name, value in job.parameters.items() if "{run}" in str(value)}
         values = parameters(job, values_of(attempt))
-        return self.follow_job(attempt, job, typed | {name: values[name] for name in ours})
+        filled = typed | {name: values[name] for name in ours}
+        return self.follow_job(attempt, job, lambda: intend(job, filled))
+
+
+def _may_see(attempt: Attempt, job: Job) -> bool:
+    return may(
+        attempt,
+        repository=job.service.repository if job.service else None,
+        service=job.service,
+        environment=job.environment,
+    )
 
 
 def job_of(attempt: Attempt) -> Job:

@@ -20,7 +20,7 @@ from bot.commands.base import (
     Step,
     Target,
 )
-from bot.commands.reading import judged, label, read, repository_of
+from bot.commands.reading import judged, label, read, repository_of, told
 from bot.runs.gates import Gate, blocking
 from bot.runs.models import RunState
 from bot.wording import BLOCKED, DONE, duration, escape, lines, sha7
@@ -164,11 +164,7 @@ def marker(attempt: Attempt) -> str:
 def blocked(attempt: Attempt, pull: PullRequest, gates: Sequence[Gate]) -> str:
     """Everything that blocks, at once, each with who or what can lift it."""
     first = _("%(mark)s Not merged: %(target)s") % {"mark": BLOCKED, "target": label(attempt, pull)}
-    facts = [
-        f"· {gate.fact}" + (_(" (%(remedy)s)") % {"remedy": gate.remedy} if gate.remedy else "")
-        for gate in blocking(gates)
-    ]
-    return lines(first, *facts)
+    return lines(first, *[f"· {told(gate)}" for gate in blocking(gates)])
 
 
 def _moved(attempt: Attempt, moved: HeadMoved) -> str:

@@ -1,7 +1,7 @@
 """/prs and /pr: open pull requests with what blocks each, and one pull request in full."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bot.commands.base import Argument, Attempt, Command, Done, Kind, Spec, Step
-from bot.commands.reading import Judged, judged, label, read, repository_of
+from bot.commands.reading import Judged, judged, label, read, repository_of, told
 from bot.runs.gates import Gate, blocking
 from bot.wording import BLOCKED, DONE, escape, lines, link, sha7
 from repos.forges.resources import PullRequest, PullState
@@ -54,7 +54,8 @@ class Pulls(Command):
     def _text(attempt: Attempt, seen: list[Judged], *, total: int, more: bool) -> str:
         name = repository_of(attempt).name
         if not seen:
-            return _("Nothing open in %(repository)s.") % {"repository": escape(name)}
+            nothing = NOTHING[attempt.run.arguments.get("filter") or ""]
+            return str(nothing) % {"repository": escape(name)}
         first = _("**%(count)d open in %(repository)s**") % {
             "count": total,
             "repository": escape(name),
@@ -100,6 +101,14 @@ KEEP: Final[dict[str, Callable[[Attempt, PullRequest], bool]]] = {
 }
 
 
+NOTHING: Final = {
+    "": gettext_lazy("Nothing is open in %(repository)s."),
+    "ready": gettext_lazy("Nothing is ready to merge in %(repository)s."),
+    "mine": gettext_lazy("Nothing of yours is open in %(repository)s."),
+    "stale": gettext_lazy("Nothing in %(repository)s has waited longer than two weeks."),
+}
+
+
 class Pull(Command):
     spec = Spec(
         verb="pr",
@@ -125,7 +134,7 @@ class Pull(Command):
             "sha": sha7(pull.head_sha),
         }
         first = f"**{label(attempt, pull)}** {escape(pull.title)}"
-        return Done(lines(first, head, *map(_gate, seen.gates), self._next(attempt, seen)))
+        return Done(lines(first, head, *_gates(seen.gates), self._next(attempt, seen)))
 
     @staticmethod
     def _next(attempt: Attempt, seen: Judged) -> str:
@@ -135,7 +144,8 @@ class Pull(Command):
         return _("Next: %(commands)s") % {"commands": command}
 
 
-def _gate(gate: Gate) -> str:
-    mark = DONE if gate.passed else BLOCKED
-    remedy = _(" (%(remedy)s)") % {"remedy": gate.remedy} if gate.remedy else ""
-    return f"{mark} {gate.fact}{remedy}"
+def _gates(gates: Sequence[Gate]) -> list[str]:
+    """What blocks, each with its way out, and all that is fine in one line; the head is told above."""
+    fine = [gate.fact for gate in gates if gate.passed and gate.name != "head_unchanged"]
+    shown = [f"{BLOCKED} {told(gate)}" for gate in blocking(gates)]
+    return [*shown, f"{DONE} {' · '.join(fine)}" if fine else ""]

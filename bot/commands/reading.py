@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from bot.commands.base import Attempt
+from bot.people.permissions import Ask, decide, facts_of
 from bot.runs.approvals import approvers
 from bot.runs.gates import Gate, MergeFacts, judge
 from bot.wording import escape, link
 from repos.forges.resources import PullRequest
-from repos.models import Repository
+from repos.models import Environment, Repository, Service
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,27 @@ def judged(attempt: Attempt, pull: PullRequest, *, pinned_sha: str = "") -> Judg
 def label(attempt: Attempt, pull: PullRequest) -> str:
     """shop#233 as a link."""
     return link(f"{escape(repository_of(attempt).name)}#{pull.number}", pull.url)
+
+
+def may(
+    attempt: Attempt,
+    *,
+    repository: Repository | None = None,
+    service: Service | None = None,
+    environment: Environment | None = None,
+) -> bool:
+    """Whether this run's person may give this run's command on those, here and now."""
+    ask = Ask(
+        attempt.run.command,
+        repository=repository.name if repository else "",
+        service=service.name if service else "",
+        environment=environment.name if environment else "",
+        conversation=attempt.run.conversation,
+    )
+    grants = facts_of(attempt.run.person_id)
+    return decide(True, grants, ask, open_to_all=False, now=attempt.now).allowed
+
+
+def told(gate: Gate) -> str:
+    """A gate's fact, and in brackets who or what can lift it."""
+    return gate.fact + (_(" (%(remedy)s)") % {"remedy": gate.remedy} if gate.remedy else "")

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bot.commands.base import Argument, Attempt, Call, Command, Kind, Refusal, Spec, Step
+from bot.commands.base import Argument, Attempt, Call, Command, Kind, Spec, Step
 from bot.runs.models import Run, RunState
 from bot.wording import BLOCKED
 
@@ -19,18 +19,30 @@ class Retry(Command):
     )
 
     def stands_for(self, call: Call) -> Run | None:
-        run = (
+        return (
             Run.objects.select_related("repository__forge", "service", "environment")
             .filter(pk=call.arguments["run"])
             .first()
         )
-        if run is not None and (not run.finished or run.state == RunState.SUCCEEDED):
-            words = _(
-                "%(mark)s Not repeated: run %(run)d (%(state)s). Only what ended without success can be repeated."
+
+    def objection(self, earlier: Run) -> str:
+        """What was refused when it was asked has nothing that could be repeated."""
+        never_began = earlier.state == RunState.REFUSED and earlier.attempt == 0
+        if earlier.finished and earlier.state != RunState.SUCCEEDED and not never_began:
+            return ""
+        words = (
+            _("%(mark)s Not repeated: run %(run)d was refused at once. Send its command again.")
+            if never_began
+            else _(
+                "%(mark)s Not repeated: run %(run)d (%(state)s)."
+                " Only what ended without success can be repeated."
             )
-            names = {"mark": BLOCKED, "run": run.pk, "state": run.get_state_display()}
-            raise Refusal(words % names, reason="not_repeatable")
-        return run
+        )
+        return words % {
+            "mark": BLOCKED,
+            "run": earlier.pk,
+            "state": earlier.get_state_display(),
+        }
 
     def step(self, attempt: Attempt) -> Step:
         """Never its own: dispatch puts the repeated call in its place (stands_for)."""

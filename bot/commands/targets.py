@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
-
-from django.db.models import Q
+from typing import Any, Final, NamedTuple
 
 from bot.commands.base import Call, Kind, Spec, Target
 from bot.runs.models import Run
+from chatops_site.kit.prepared import Select
 from repos.models import Job, Purpose, Repository, Service
 
 
@@ -21,12 +20,16 @@ class Place:
 
 
 class NoSuch(Exception):
-    """The name stands for nothing. Told in the same words as what one may not see."""
+    """The name stands for nothing. Told in the same words as what one may not see.
 
-    def __init__(self, kind: Kind, name: str) -> None:
+    of: the thing it was looked for in, which the person may not be allowed to know of either.
+    """
+
+    def __init__(self, kind: Kind, name: str, *, of: Target | None = None) -> None:
         super().__init__(name)
         self.kind = kind
         self.name = name
+        self.of = of
 
 
 class Several(Exception):
@@ -92,13 +95,13 @@ def _of_service(call: Call, spec: Spec, place: Place) -> Target:
     name = call.arguments.get("service")
     if name is None:
         return Target()
-    service = _service(str(name))
+    service = _service(str(name), call)
     if not any(argument.kind is Kind.ENVIRONMENT for argument in spec.arguments):
         return _service_target(service)
     return _of_deployment(call, service)
 
 
-def _service(name: str) -> Service:
+def _service(name: str, call: Call) -> Service:
     """By exact name, then by alias; several with that alias are a question, never a guess."""
     services = Service.objects.select_related("repository__forge")
     exact = services.filter(name=name).first()
@@ -108,7 +111,8 @@ def _service(name: str) -> Service:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Several([f"{one.name}" for one in found], [_service_target(one) for one in found])
+        choices = [call.canonical.replace(f" {name}", f" {one.name}", 1) for one in found]
+        raise Several(choices, [_service_target(one) for one in found])
     raise NoSuch(Kind.SERVICE, name)
 
 
@@ -137,7 +141,8 @@ def _of_deployment(call: Call, service: Service) -> Target:
     if wanted is not None:
         jobs = [job for job in jobs if job.environment and job.environment.name == wanted]
     if not jobs:
-        raise NoSuch(Kind.ENVIRONMENT, str(wanted or service.name))
+        name = str(wanted or service.name)
+        raise NoSuch(Kind.ENVIRONMENT, name, of=_service_target(service))
     targets = [_service_target(service, job) for job in jobs]
     if len(jobs) > 1:
         raise Several([f"{call.canonical} to {target.environment}" for target in targets], targets)
@@ -148,36 +153,47 @@ def _of_repository(call: Call, spec: Spec, place: Place) -> Target:
     repository = _repository(call, place)
     number = call.arguments.get("number")
     return Target(
-        repository_id=repository.pk,
+        repository_id=repository.id,
         repository=repository.name,
         number=number,
         label=f"{repository.name}#{number}" if number else repository.name,
-        lane=f"forge:{repository.forge.name}",
+        lane=f"forge:{repository.forge}",
     )
 
 
-def _repository(call: Call, place: Place) -> Repository:
+class _Repository(NamedTuple):
+    id: int
+    name: str
+    forge: str
+
+
+_REPOSITORIES: Final = Repository.objects.order_by("name").values_list("pk", "name", "forge__name")
+_NAMED: Final = Select(lambda name: _REPOSITORIES.filter(name=name), "any")
+_BOUND: Final = Select(lambda key: _REPOSITORIES.filter(pk=key), -1)
+_DEFAULT: Final = Select(lambda: _REPOSITORIES.filter(default=True))
+
+
+def _repository(call: Call, place: Place) -> _Repository:
     """The argument, else the conversation's, else the person's, else the portal's, else the only one."""
-    repositories = Repository.objects.select_related("forge")
     name = call.arguments.get("repository")
     if name is not None:
-        named = repositories.filter(name=name).first()
+        named = _NAMED.first(name)
         if named is None:
             raise NoSuch(Kind.REPOSITORY, str(name))
-        return named
+        return _Repository(*named)
     bound = place.conversation_repository_id or place.person_repository_id
-    wanted = Q(pk=bound) if bound else Q(default=True)
-    found = repositories.filter(wanted).first()
-    return found or _only_one(call, list(repositories.order_by("name")[:10]))
+    found = _BOUND.first(bound) if bound else _DEFAULT.first()
+    return _Repository(*found) if found else _only_one(call)
 
 
-def _only_one(call: Call, repositories: list[Repository]) -> Repository:
+def _only_one(call: Call) -> _Repository:
+    repositories = [_Repository(*row) for row in _REPOSITORIES[:10]]
     if len(repositories) == 1:
         return repositories[0]
     if not repositories:
         raise NoSuch(Kind.REPOSITORY, "")
     targets = [
-        Target(repository_id=one.pk, repository=one.name, label=one.name) for one in repositories
+        Target(repository_id=one.id, repository=one.name, label=one.name) for one in repositories
     ]
     raise Several([_with_repository(call, one.name) for one in repositories], targets)
 

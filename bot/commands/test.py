@@ -58,11 +58,9 @@ class Test(Command):
         job = repository_of(attempt).test_job
         if job is None:
             raise Refusal(_no_job(attempt), reason="no_test_job")
-        doing = _("Testing %(target)s at %(sha)s") % {
-            "target": escape(attempt.run.target),
-            "sha": sha7(attempt.run.sha),
-        }
-        followed = follow(attempt, job, lambda: self._prepare(attempt, job), doing=doing)
+        followed = follow(
+            attempt, job, lambda: self._prepare(attempt, job), doing=lambda: self._doing(attempt)
+        )
         if not isinstance(followed, Followed):
             return followed
         if followed.build.result is not Result.SUCCESS:
@@ -79,6 +77,13 @@ class Test(Command):
         attempt.run.sha = pull.head_sha
         filled = parameters(job, values_of(attempt, sha=pull.head_sha, ref=pull.head_ref))
         return intend(job, filled, sha=pull.head_sha)
+
+    @staticmethod
+    def _doing(attempt: Attempt) -> str:
+        return _("Testing %(target)s at %(sha)s") % {
+            "target": escape(attempt.run.target),
+            "sha": sha7(attempt.run.sha),
+        }
 
     def _failed(self, attempt: Attempt, job: Job, followed: Followed) -> Done:
         run = attempt.run

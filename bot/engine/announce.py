@@ -27,8 +27,18 @@ def announce(now: datetime) -> None:
         accepted_at__lt=now - MOMENT,
         accepted_at__gt=now - TOO_LATE,
     )
-    for run in silent.select_related("bot")[:50]:
-        with translation.override(run.language), transaction.atomic():
+    for run_id in silent.values_list("pk", flat=True)[:50]:
+        _tell(run_id, now)
+
+
+def _tell(run_id: int, now: datetime) -> None:
+    """Looks again under a lock: another worker, or the result itself, may have been faster."""
+    waiting = Run.objects.select_related("bot").filter(pk=run_id, state__in=CARRIED)
+    with transaction.atomic():
+        run = waiting.select_for_update(of=("self",)).first()
+        if run is None or run.replies.exists():
+            return
+        with translation.override(run.language):
             replies.owe(run, Reply.Kind.PROGRESS, _text(run), now=now)
 
 

@@ -11,13 +11,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.record import Event, Fact, record
-from bot.commands.base import Again, Attempt, Intent, Json, Later
+from bot.commands.base import Again, Attempt, Intent, Json, Later, Refusal
 from bot.engine.claim import Fenced, lease, write
+from bot.engine.wanted import check_still_wanted
 from bot.runs.models import Effect, EffectState, Run
 from bot.runs.story import fact
 from chatops_site.kit.failpoints import reach
 from repos.clients import forge_client, jenkins_client
-from repos.errors import RemoteError
+from repos.errors import HeadMoved, OtherHeadMerged, RemoteError
 from repos.forges.base import ForgeClient
 from repos.jenkins import Jenkins
 from repos.models import JenkinsServer
@@ -68,14 +69,18 @@ class LiveAttempt(Attempt):
         again: Again,
     ) -> Json:
         effect = self._effects.get(name)
-        if effect is None:
-            effect = self._intend(name, prepare())
-            return self._send(effect, send)
+        if effect is None or effect.state == EffectState.REFUSED:
+            return self._send(self._intend(name, prepare()), send)
         if effect.state == EffectState.DONE:
             return dict(effect.result)
         if effect.state == EffectState.UNKNOWN:
             raise OutcomeNeverKnown(effect)
-        return self._reconcile(effect, send=send, find=find, again=again)
+        found = self._found(effect, find)
+        if found is not None:
+            return self._settle(effect, EffectState.DONE, found | {"found_after_doubt": True})
+        if again is Again.NEVER:
+            return self._search_again(effect)
+        return self._send(self._intend_again(effect, prepare), send)
 
     def settled(self, name: str) -> Json | None:
         effect = self._effects.get(name)
@@ -100,7 +105,8 @@ class LiveAttempt(Attempt):
 
     @property
     def has_effects(self) -> bool:
-        return bool(self._effects)
+        """Whether something was sent; what the other side refused has changed nothing."""
+        return any(effect.state != EffectState.REFUSED for effect in self._effects.values())
 
     def flush(self) -> list[Fact]:
         """Writes what was settled, in the caller's transaction; the facts it owes the record."""
@@ -113,8 +119,9 @@ class LiveAttempt(Attempt):
 
     def _intend(self, name: str, intent: Intent) -> Effect:
         """Commits the intent and its audit entry; from here on the effect may have happened."""
-        now = timezone.now()
+        now, earlier = timezone.now(), self._effects.get(name)
         effect = Effect(
+            pk=earlier.pk if earlier else None,
             run=self.run,
             name=name,
             state=EffectState.INTENDED,
@@ -125,8 +132,11 @@ class LiveAttempt(Attempt):
         with transaction.atomic():
             self._renew(now, sha=intent.sha, gates=[gate.as_json() for gate in intent.gates])
             owed = self.flush()
-            effect.save(force_insert=True)
-            record(*owed, *self._gate_facts(intent), self._fact(effect, Event.EFFECT_INTENDED))
+            effect.save()
+            intended = self._fact(
+                effect, Event.EFFECT_INTENDED, detail="sent again" if earlier else ""
+            )
+            record(*owed, *self._gate_facts(intent), intended)
         self._effects[name] = effect
         reach("c5")
         return effect
@@ -148,28 +158,33 @@ class LiveAttempt(Attempt):
         except RemoteError as problem:
             if problem.maybe_applied:
                 raise LookLater(Later(SECONDS_BEFORE_FIRST_SEARCH)) from problem
-            self._settle(effect, EffectState.REFUSED, {"detail": problem.detail})
+            self._close(effect, problem)
             raise
         reach("c7")
         return self._settle(effect, EffectState.DONE, result)
 
-    def _reconcile(
-        self,
-        effect: Effect,
-        *,
-        send: Callable[[Json], Json],
-        find: Callable[[Json], Json | None],
-        again: Again,
-    ) -> Json:
-        found = find(effect.intent)
-        if found is not None:
-            return self._settle(effect, EffectState.DONE, found | {"found_after_doubt": True})
-        if again is Again.SAFE:
-            with transaction.atomic():
-                self._renew(timezone.now())
-                record(self._fact(effect, Event.EFFECT_INTENDED, detail="sent again"))
-            return self._send(effect, send)
-        return self._search_again(effect)
+    def _found(self, effect: Effect, find: Callable[[Json], Json | None]) -> Json | None:
+        try:
+            return find(effect.intent)
+        except (Refusal, HeadMoved) as problem:
+            self._close(effect, problem)
+            raise
+
+    def _intend_again(self, effect: Effect, prepare: Callable[[], Intent]) -> Effect:
+        """It is not there. What forbids it by now (a gate, a right, the time) forbids to repeat it."""
+        try:
+            check_still_wanted(self.run, timezone.now())
+            intent = prepare()
+        except (Refusal, HeadMoved) as problem:
+            self._close(effect, problem)
+            raise
+        return self._intend(effect.name, intent)
+
+    def _close(self, effect: Effect, problem: Exception) -> None:
+        """Why it did not happen; OtherHeadMerged is the one refusal that comes too late."""
+        happened = isinstance(problem, OtherHeadMerged)
+        state = EffectState.DONE if happened else EffectState.REFUSED
+        self._settle(effect, state, {"detail": str(problem)})
 
     def _search_again(self, effect: Effect) -> Json:
         now = timezone.now()

@@ -1,10 +1,11 @@
 """Carries one run one turn further: claim, authorise again, step, write down what came of it."""
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -14,10 +15,10 @@ from bot.commands.base import Done, Later, Refusal, Step
 from bot.commands.registry import commands
 from bot.engine.attempt import LiveAttempt, LookLater, OutcomeNeverKnown
 from bot.engine.claim import Fenced, claim, write
-from bot.people.permissions import Ask, decide, facts_of
+from bot.engine.wanted import check_still_wanted
 from bot.runs.models import Reply, Run, RunState
 from bot.runs.story import fact
-from bot.wording import BLOCKED, UNKNOWN, cut, lines
+from bot.wording import BLOCKED, UNKNOWN, code, cut, escape, lines
 from chatops_site.kit.failpoints import reach
 from repos.errors import RateLimited, RemoteError
 
@@ -30,7 +31,15 @@ LONGEST_SILENCE: Final = timedelta(hours=1)
 LONGEST_FOLLOWING: Final = timedelta(days=1)
 
 
-def carry(run_id: int) -> Run | None:
+@dataclass(frozen=True)
+class Carried:
+    """One turn's outcome: the run as it is now, and the reply it owes now, if any."""
+
+    run: Run
+    reply: Reply | None
+
+
+def carry(run_id: int) -> Carried | None:
     """One turn. None: somebody else has it, or it is not its turn yet. Safe to call at any time."""
     now = timezone.now()
     run = claim(run_id, now)
@@ -41,12 +50,12 @@ def carry(run_id: int) -> Run | None:
     with translation.override(run.language):
         try:
             step = _turn(attempt)
-            _write(attempt, step)
+            reply = _write(attempt, step)
         except Fenced:
             logger.warning("run %s was taken over by another worker; this turn is dropped", run_id)
             return None
     reach("c8")
-    return run
+    return Carried(run, reply)
 
 
 def _turn(attempt: LiveAttempt) -> Step:
@@ -54,7 +63,7 @@ def _turn(attempt: LiveAttempt) -> Step:
     run = attempt.run
     try:
         if not attempt.has_effects:
-            _check_still_wanted(run, attempt.now)
+            check_still_wanted(run, attempt.now)
         return commands()[run.command].step(attempt)
     except Refusal as refusal:
         run.gates = [gate.as_json() for gate in refusal.gates] or run.gates
@@ -65,58 +74,12 @@ def _turn(attempt: LiveAttempt) -> Step:
         return _unknown(run, never)
     except RemoteError as problem:
         return _remote_error(attempt, problem)
-    except Fenced:
+    except (Fenced, OperationalError, InterfaceError):
+        # A database that does not answer is no fault of the step: the lease ends, and it is taken again.
         raise
     except Exception:
         logger.exception("run %s: its step failed", run.pk)
         return _bug(attempt)
-
-
-def _check_still_wanted(run: Run, now: datetime) -> None:
-    """Nothing has been sent yet: the person may have lost the right, the moment may have passed."""
-    if run.cancel_requested_by:
-        raise Refusal(
-            _("%(mark)s Cancelled before it began: %(what)s")
-            % {"mark": BLOCKED, "what": run.canonical},
-            reason="cancelled",
-        )
-    if run.deadline_at and now > run.deadline_at:
-        raise Refusal(_expired(run), reason="expired")
-    decision = decide(
-        run.person is not None and run.person.active,
-        facts_of(run.person_id),
-        _ask(run),
-        open_to_all=commands()[run.command].spec.open_to_all,
-        now=now,
-    )
-    if not decision.allowed:
-        raise Refusal(
-            _(
-                "%(mark)s Not done: %(what)s\nYou had the right when you asked, and no longer have it."
-            )
-            % {"mark": BLOCKED, "what": run.canonical},
-            reason="permission_revoked",
-        )
-
-
-def _ask(run: Run) -> Ask:
-    return Ask(
-        command=run.command,
-        repository=run.repository.name if run.repository else "",
-        service=run.service.name if run.service else "",
-        environment=run.environment.name if run.environment else "",
-        conversation=run.conversation,
-    )
-
-
-def _expired(run: Run) -> str:
-    return lines(
-        _("%(mark)s Not done: %(what)s") % {"mark": BLOCKED, "what": run.canonical},
-        _(
-            "It waited longer than 15 minutes and may no longer be what you want. Nothing was changed."
-        ),
-        _("Ask again: `/retry %(run)d`") % {"run": run.pk},
-    )
 
 
 def _unknown(run: Run, never: OutcomeNeverKnown) -> Done:
@@ -126,7 +89,7 @@ def _unknown(run: Run, never: OutcomeNeverKnown) -> Done:
         else ""
     )
     text = lines(
-        _("%(mark)s Outcome unknown: %(target)s") % {"mark": UNKNOWN, "target": run.target},
+        _("%(mark)s Outcome unknown: %(target)s") % {"mark": UNKNOWN, "target": escape(run.target)},
         _(
             "The request was sent at %(time)s and no answer came; no trace of run %(run)d was found"
             " in two searches."
@@ -146,7 +109,7 @@ def _remote_error(attempt: LiveAttempt, problem: RemoteError) -> Step:
         return Later(min(2.0 ** min(run.attempt, 5), 30))
     if attempt.has_open_effect:
         return Done(
-            lines(f"{UNKNOWN} {run.target}", problem.sentence),
+            lines(f"{UNKNOWN} {escape(run.target)}", problem.sentence),
             state=RunState.UNKNOWN,
             reason="silence",
         )
@@ -164,7 +127,7 @@ def _pause(problem: RateLimited, now: datetime) -> float:
 def _failed(attempt: LiveAttempt, problem: RemoteError) -> str:
     run = attempt.run
     logger.warning("run %s failed: %s", run.pk, problem.detail or problem)
-    first = _("%(mark)s Not done: %(what)s") % {"mark": BLOCKED, "what": run.canonical}
+    first = _("%(mark)s Not done: %(what)s") % {"mark": BLOCKED, "what": code(run.canonical)}
     again = _("Nothing was changed; to try again: `/retry %(run)d`") % {"run": run.pk}
     return lines(
         first, problem.sentence, again if run.changes_things and not attempt.has_effects else ""
@@ -180,42 +143,44 @@ def _bug(attempt: LiveAttempt) -> Step:
     state = RunState.UNKNOWN if attempt.has_open_effect else RunState.FAILED
     text = lines(
         _("%(mark)s The portal itself failed at: %(what)s")
-        % {"mark": BLOCKED, "what": run.canonical},
+        % {"mark": BLOCKED, "what": code(run.canonical)},
         _("Tell an operator: run %(run)d; the portal's log has the reason.") % {"run": run.pk},
     )
     return Done(text, state=state, reason="internal_error")
 
 
-def _write(attempt: LiveAttempt, step: Step) -> None:
+def _write(attempt: LiveAttempt, step: Step) -> Reply | None:
     if isinstance(step, Done):
-        _finish(attempt, step)
-    else:
-        _postpone(attempt, step)
+        return _finish(attempt, step)
+    return _postpone(attempt, step)
 
 
-def _postpone(attempt: LiveAttempt, later: Later) -> None:
+def _postpone(attempt: LiveAttempt, later: Later) -> Reply | None:
     run, now = attempt.run, timezone.now()
+    tells = bool(later.progress) and run.progress.get("told") != later.progress
+    if tells:
+        run.progress = run.progress | {"told": later.progress}
     with transaction.atomic():
         write(
             run,
             due_at=now + timedelta(seconds=later.seconds),
             lease_until=None,
             progress=run.progress,
+            external=run.external,
             failures=run.failures,
         )
         owed = attempt.flush()
-        if later.progress and run.progress.get("told") != later.progress:
-            replies.owe(run, Reply.Kind.PROGRESS, later.progress, now=now)
-            write(run, progress=run.progress | {"told": later.progress})
+        reply = replies.owe(run, Reply.Kind.PROGRESS, later.progress, now=now) if tells else None
         record(*owed)
+    return reply
 
 
-def _finish(attempt: LiveAttempt, done: Done) -> None:
+def _finish(attempt: LiveAttempt, done: Done) -> Reply:
     run, now = attempt.run, timezone.now()
     with transaction.atomic():
         write(run, **_outcome(run, done, now))
         owed = attempt.flush()
-        replies.owe(run, Reply.Kind.FINAL, run.summary, now=now)
+        reply = replies.owe(run, Reply.Kind.FINAL, run.summary, now=now)
         finished = fact(
             run,
             Event.RUN_FINISHED,
@@ -227,6 +192,7 @@ def _finish(attempt: LiveAttempt, done: Done) -> None:
             duration_ms=int((now - run.accepted_at).total_seconds() * 1000),
         )
         record(*owed, finished)
+    return reply
 
 
 STATE_OF_REASON: Final = {"expired": RunState.EXPIRED, "cancelled": RunState.CANCELLED}

@@ -1,12 +1,14 @@
 """Claiming: a conditional UPDATE gives a run to one worker for a while and fences out all earlier ones."""
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from django.conf import settings
+from django.db import IntegrityError
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from bot.runs.models import Run, RunState
+from chatops_site.kit.prepared import Update
 
 CARRIED = (RunState.QUEUED, RunState.RUNNING)
 
@@ -37,15 +39,26 @@ def ready(now: datetime, *, limit: int = 200) -> list[tuple[int, str]]:
 
 def claim(run_id: int, now: datetime) -> Run | None:
     """The run, if it could be had: nobody works on it, it is due, and it is the first of its key."""
-    free = Run.objects.filter(_free(now), pk=run_id).filter(Q(key="") | ~Q(_not_first_of_key()))
-    taken = free.update(state=RunState.RUNNING, attempt=F("attempt") + 1, lease_until=now + lease())
-    if not taken:
+    try:
+        if not _TAKE.run(run_id, now, now + lease()):
+            return None
+    except IntegrityError:
+        # PostgreSQL: another run of the key was claimed in the same moment; its index decided.
         return None
-    return (
-        Run.objects.select_related("bot", "person", "repository__forge", "service", "environment")
-        .prefetch_related("effects")
-        .get(pk=run_id)
-    )
+    return Run.objects.select_related(
+        "bot", "person", "repository__forge", "service", "environment"
+    ).get(pk=run_id)
+
+
+def _taking(run_id: int, now: datetime, until: datetime) -> tuple[QuerySet[Run], dict[str, Any]]:
+    free = Run.objects.filter(_free(now), pk=run_id).filter(Q(key="") | ~_not_first_of_key())
+    values = {"state": RunState.RUNNING, "attempt": F("attempt") + 1, "lease_until": until}
+    return free, values
+
+
+_TAKE: Final = Update(
+    _taking, -1, datetime(1971, 1, 1, tzinfo=UTC), datetime(1972, 1, 1, tzinfo=UTC)
+)
 
 
 def lease() -> timedelta:

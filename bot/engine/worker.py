@@ -8,21 +8,36 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from django.db import close_old_connections, connections
-from django.db.utils import DatabaseError
+from django.db.utils import Error
 from django.utils import timezone
 
 from bot import replies
 from bot.engine import announce, claim, heartbeat
-from bot.engine.carry import carry
-from bot.runs.models import Reply, ReplyState, Run
+from bot.engine.carry import Carried, carry
+from bot.runs.models import Run
 from bot.runs.wake import Listener
+from chatops_site.kit.prepared import Select
 
 logger = logging.getLogger(__name__)
 
 # The safety net: how often the run table is looked at although nobody called.
 POLL_SECONDS: Final = 1.0
 SENDERS: Final = 4
+# Announced in place of a run: look at the tables now, or start what waits already.
+LOOK: Final = 0
+GO_ON: Final = -1
 GRACE_SECONDS: Final = 25.0
+
+
+_NEXT: Final = Select(
+    lambda key, run_id: (
+        Run.objects.filter(key=key, pk__gt=run_id, state__in=claim.CARRIED)
+        .order_by("pk")
+        .values_list("pk")[:1]
+    ),
+    "any",
+    -1,
+)
 
 
 class Worker:
@@ -58,11 +73,11 @@ class Worker:
     def _turn(self, announced: list[int]) -> None:
         """One look at what was announced, and once a second at the tables."""
         try:
-            self._enqueue_announced([run_id for run_id in announced if run_id])
-            if time.monotonic() - self._looked_at >= POLL_SECONDS:
+            self._enqueue_announced([run_id for run_id in announced if run_id > 0])
+            if LOOK in announced or time.monotonic() - self._looked_at >= POLL_SECONDS:
                 self._look()
             self._start_waiting()
-        except DatabaseError as problem:
+        except Error as problem:
             # A full disk, a restarting server: nothing is lost, the tables are looked at again.
             logger.error("the database does not answer: %s", problem)
             close_old_connections()
@@ -70,6 +85,7 @@ class Worker:
 
     def _look(self) -> None:
         self._looked_at = time.monotonic()
+        close_old_connections()
         now = timezone.now()
         heartbeat.beat(now)
         for run_id, lane in claim.ready(now):
@@ -106,17 +122,19 @@ class Worker:
                 self._carriers.submit(self._carry, run_id).add_done_callback(self._log_crash)
 
     def _carry(self, run_id: int) -> None:
-        run: Run | None = None
+        carried: Carried | None = None
         try:
-            run = carry(run_id)
+            # A connection that the server has ended meanwhile is replaced before it is needed.
+            close_old_connections()
+            carried = carry(run_id)
         finally:
             self._forget(run_id)
-        if run is None:
+        if carried is None:
             return
-        if run.finished:
-            self._send_replies_of(run)
-            if run.key:
-                self._call_next(run)
+        if carried.reply is not None:
+            self._send(carried.reply.pk)
+        if carried.run.finished and carried.run.key:
+            self._call_next(carried.run)
 
     def _forget(self, run_id: int) -> None:
         with self._lock:
@@ -125,17 +143,12 @@ class Worker:
             self._known.discard(run_id)
             more = bool(self._waiting)
         if more:
-            self._listener.poke()
+            self._listener.poke(GO_ON)
 
     def _call_next(self, run: Run) -> None:
-        following = Run.objects.filter(key=run.key, pk__gt=run.pk, state__in=claim.CARRIED)
-        for run_id in following.order_by("pk").values_list("pk", flat=True)[:1]:
-            self._listener.poke(run_id)
-
-    def _send_replies_of(self, run: Run) -> None:
-        owed = Reply.objects.filter(run=run, state=ReplyState.WAITING).order_by("pk")
-        for reply_id in owed.values_list("pk", flat=True):
-            self._send(reply_id)
+        following = _NEXT.first(run.key, run.pk)
+        if following is not None:
+            self._listener.poke(following[0])
 
     def _send(self, reply_id: int) -> None:
         with self._lock:
@@ -146,6 +159,7 @@ class Worker:
 
     def _send_one(self, reply_id: int) -> None:
         try:
+            close_old_connections()
             replies.send(reply_id)
         finally:
             with self._lock:
@@ -154,8 +168,12 @@ class Worker:
     @staticmethod
     def _log_crash(future: Future[None]) -> None:
         problem = None if future.cancelled() else future.exception()
-        if problem is not None:
+        if isinstance(problem, Error):
+            # Nothing is lost: the lease ends, and the tables are looked at again.
+            logger.error("the database does not answer: %s", problem)
+        elif problem is not None:
             logger.error("a worker's thread failed", exc_info=problem)
+        if problem is not None:
             connections.close_all()
 
     def _drain(self) -> None:

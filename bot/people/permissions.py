@@ -3,12 +3,15 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from bot.people.models import Grant, Person, Role, Team
+from chatops_site.kit.prepared import Select
 
 MOST_NAMES: Final = 3
 
@@ -114,28 +117,43 @@ def _roles(grants: Sequence[GrantFact]) -> tuple[str, ...]:
 
 
 def facts_of(person_id: int | None) -> tuple[GrantFact, ...]:
-    """A person's grants, their own and their teams', in two queries; a stranger (None) has none."""
+    """The grants of a person, their own and their teams', in one query; a stranger (None) has none."""
     if person_id is None:
         return ()
+    rows = _FACTS.rows(person_id)
+    return tuple(_fact(list(grant)) for _pk, grant in groupby(rows, key=itemgetter(0)))
+
+
+_FACT_COLUMNS: Final = (
+    "role__name",
+    "role__commands",
+    "repository__name",
+    "service__name",
+    "environment__name",
+    "until",
+)
+
+
+def _grants_of(person_id: int) -> QuerySet[Grant, tuple[Any, ...]]:
     teams = Team.objects.filter(members=person_id)
-    grants = (
-        Grant.objects.filter(Q(person=person_id) | Q(team__in=teams))
-        .select_related("role", "repository", "service", "environment")
-        .prefetch_related("conversations")
-        .order_by("pk")
-    )
-    return tuple(map(_fact, grants))
+    grants = Grant.objects.filter(Q(person=person_id) | Q(team__in=teams)).order_by("pk")
+    return grants.values_list("pk", *_FACT_COLUMNS, "conversations__external_id")
 
 
-def _fact(grant: Grant) -> GrantFact:
+_FACTS: Final = Select(_grants_of, -1)
+
+
+def _fact(rows: Sequence[Sequence[Any]]) -> GrantFact:
+    """One grant's rows: they differ in the conversation only."""
+    _pk, role, commands, repository, service, environment, until, _conversation = rows[0]
     return GrantFact(
-        role=grant.role.name,
-        commands=tuple(grant.role.commands),
-        repository=grant.repository.name if grant.repository else "",
-        service=grant.service.name if grant.service else "",
-        environment=grant.environment.name if grant.environment else "",
-        conversations=frozenset(place.external_id for place in grant.conversations.all()),
-        until=grant.until,
+        role=role,
+        commands=tuple(commands),
+        repository=repository or "",
+        service=service or "",
+        environment=environment or "",
+        conversations=frozenset(row[-1] for row in rows if row[-1] is not None),
+        until=until,
     )
 
 

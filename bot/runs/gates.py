@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from bot.wording import escape, link, sha7
+from bot.wording import escape, link, listed, sha7
 from repos.forges.resources import Check, CheckState, PullRequest, PullState
 
 
@@ -102,7 +102,7 @@ def checks_green(facts: MergeFacts) -> Gate:
         "number": facts.number,
         "repository": facts.repository,
     }
-    names = ", ".join([*(escape(check.name) for check in bad), *map(escape, missing)])
+    names = listed([*(escape(check.name) for check in bad), *map(escape, missing)])
     short = _("checks not green (%(names)s)") % {"names": names}
     return Gate("checks_green", False, "; ".join(parts), remedy, short)
 
@@ -127,7 +127,9 @@ def _check_fact(check: Check, facts: MergeFacts) -> str:
 def approvals(facts: MergeFacts) -> Gate:
     missing = facts.approvals_required - len(facts.approvers)
     if missing <= 0:
-        names = ", ".join(sorted(facts.approvers)) or _("none needed")
+        if not facts.approvers:
+            return Gate("approvals", True, _("no approval needed"))
+        names = listed(sorted(facts.approvers))
         return Gate("approvals", True, _("approved by %(names)s") % {"names": escape(names)})
     remedy = _(
         "anyone with the right, but not the author: `/approve %(number)d %(repository)s`"

@@ -7,7 +7,12 @@ from bot.runs.models import Run
 
 
 def fact(run: Run, event: Event, **more: Any) -> Fact:
-    """A fact about that run; more overrides or adds columns (outcome, detail, external …)."""
+    """A fact about that run; more overrides or adds columns (outcome, detail, external …).
+
+    Whoever knows the names of repository, service and environment passes them: that saves a query each.
+    """
+    if "repository" not in more:
+        more |= names(run)
     columns: dict[str, Any] = {
         "actor_kind": "chat",
         "run": run.pk,
@@ -24,10 +29,16 @@ def fact(run: Run, event: Event, **more: Any) -> Fact:
         "command": run.command,
         "canonical": run.canonical,
         "target": run.target,
-        "repository": run.repository.name if run.repository else "",
         "number": run.number,
-        "service": run.service.name if run.service else "",
-        "environment": run.environment.name if run.environment else "",
         "sha": run.sha,
     }
     return Fact(event=event, **(columns | more))
+
+
+def names(run: Run) -> dict[str, str]:
+    """What the run is about, by its stored names."""
+    return {
+        "repository": run.repository.name if run.repository else "",
+        "service": run.service.name if run.service else "",
+        "environment": run.environment.name if run.environment else "",
+    }

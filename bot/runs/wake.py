@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import psycopg
 from django.conf import settings
-from django.db import connection
+from django.db import Error, connection
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,19 @@ _sender.setblocking(False)
 def ready(run_id: int) -> None:
     """To be called after the commit. Never raises: the worker's own look is the safety net."""
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(run_id)])
+        _notify(run_id)
         return
     for path in Path(settings.WAKE_DIR).glob("*.sock"):
         _poke(path, run_id)
+
+
+def _notify(run_id: int) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(run_id)])
+    except Error as problem:
+        # What was committed is on disk: that nobody hears of it at once is no reason to say otherwise.
+        logger.warning("run %s could not be announced: %s", run_id, type(problem).__name__)
 
 
 def _poke(path: Path, run_id: int) -> None:
@@ -41,10 +49,12 @@ def _poke(path: Path, run_id: int) -> None:
         _sender.sendto(str(run_id).encode(), str(path))
     except BlockingIOError:
         logger.debug("the worker at %s is behind; it will look by itself", path)
-    except OSError:
+    except (ConnectionRefusedError, FileNotFoundError):
         # Left behind by a worker that was killed.
         with contextlib.suppress(OSError):
             path.unlink()
+    except OSError as problem:
+        logger.warning("the worker at %s cannot be called: %s", path, problem)
 
 
 class Listener:

@@ -5,29 +5,59 @@ Compiling a small query costs the ORM several times what the database needs to a
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.db import connection, models
+from django.db.models.sql import UpdateQuery
 
 Converters = dict[int, tuple[list[Callable[..., Any]], Any]]
 
 
-class Select:
-    """A values_list() query compiled at first use; build is called once, with samples for its arguments.
+class _Compiled:
+    """SQL with the places of the arguments among its parameters; the other parameters are constants."""
 
-    The arguments must reach the SQL in the order in which build takes them, each once, and unchanged.
+    def __init__(self, compiler: Any, samples: Sequence[Any]) -> None:
+        self.sql, parameters = compiler.as_sql()
+        known = [_adapted(sample) for sample in samples]
+        self._constants = [None if value in known else value for value in parameters]
+        self._places = [
+            (place, known.index(value)) for place, value in enumerate(parameters) if value in known
+        ]
+        if {argument for _place, argument in self._places} != set(range(len(samples))):
+            raise ValueError(f"of {list(samples)} only some reach the SQL, as {list(parameters)}")
+
+    def parameters(self, arguments: Sequence[Any]) -> list[Any]:
+        adapted = [_adapted(argument) for argument in arguments]
+        values = list(self._constants)
+        for place, argument in self._places:
+            values[place] = adapted[argument]
+        return values
+
+
+def _adapted(value: Any) -> Any:
+    """As the ORM hands it to the driver: SQLite takes times as text."""
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return value
+
+
+class Select:
+    """A values_list() query compiled at first use; build is called with samples for its arguments.
+
+    A sample must differ from every constant of the query, and reach the SQL unchanged.
     """
 
     def __init__(self, build: Callable[..., models.QuerySet[Any, Any]], *samples: Any) -> None:
         self._build = build
         self._samples = samples
-        self._compiled: dict[str, tuple[str, Any, Converters]] = {}
+        self._by_vendor: dict[str, tuple[_Compiled, Any, Converters]] = {}
 
     def rows(self, *arguments: Any) -> list[tuple[Any, ...]]:
-        sql, compiler, converters = self._compiled.get(connection.vendor) or self._compile()
+        compiled, compiler, converters = self._by_vendor.get(connection.vendor) or self._compile()
         with connection.cursor() as cursor:
-            cursor.execute(sql, arguments)
+            cursor.execute(compiled.sql, compiled.parameters(arguments))
             found: Iterable[Any] = cursor.fetchall()
         if converters:
             found = compiler.apply_converters(found, converters)
@@ -36,14 +66,40 @@ class Select:
     def first(self, *arguments: Any) -> tuple[Any, ...] | None:
         return next(iter(self.rows(*arguments)), None)
 
-    def _compile(self) -> tuple[str, Any, Converters]:
+    def _compile(self) -> tuple[_Compiled, Any, Converters]:
         compiler = self._build(*self._samples).query.get_compiler(connection=connection)
-        sql, parameters = compiler.as_sql()
-        if tuple(parameters) != self._samples:
-            raise ValueError(f"{parameters} reach the SQL instead of {self._samples}")
+        compiled = _Compiled(compiler, self._samples)
         columns = [column for column, _sql, _alias in compiler.select]
-        compiled = sql, compiler, compiler.get_converters(columns)
-        self._compiled[connection.vendor] = compiled
+        entry = compiled, compiler, compiler.get_converters(columns)
+        self._by_vendor[connection.vendor] = entry
+        return entry
+
+
+class Update:
+    """An update() compiled at first use; build gives the rows and the values, from samples likewise."""
+
+    def __init__(
+        self,
+        build: Callable[..., tuple[models.QuerySet[Any, Any], dict[str, Any]]],
+        *samples: Any,
+    ) -> None:
+        self._build = build
+        self._samples = samples
+        self._by_vendor: dict[str, _Compiled] = {}
+
+    def run(self, *arguments: Any) -> int:
+        """How many rows were changed."""
+        compiled = self._by_vendor.get(connection.vendor) or self._compile()
+        with connection.cursor() as cursor:
+            cursor.execute(compiled.sql, compiled.parameters(arguments))
+            return int(cursor.rowcount)
+
+    def _compile(self) -> _Compiled:
+        rows, values = self._build(*self._samples)
+        query = cast(UpdateQuery, rows.query.chain(UpdateQuery))
+        query.add_update_values(values)
+        compiled = _Compiled(query.get_compiler(connection=connection), self._samples)
+        self._by_vendor[connection.vendor] = compiled
         return compiled
 
 
