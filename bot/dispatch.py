@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from audit.record import Event, Fact, printable, record
 from bot import replies
+from bot.commands.base import Target
 from bot.commands.registry import commands
 from bot.commands.targets import Place
 from bot.people.models import AccessRequest, Account, Person
@@ -186,7 +187,7 @@ def _run(
     now: datetime,
 ) -> Run:
     changes = bool(verdict.spec and verdict.spec.changes)
-    target, call = verdict.target, verdict.call
+    call = verdict.call
     run = Run(
         bot=bot,
         platform=message.platform,
@@ -205,21 +206,27 @@ def _run(
         canonical=redact(call.canonical)[0][:300],
         changes_things=changes,
         retry_of=verdict.retry_of,
-        target=target.label,
-        repository_id=target.repository_id,
-        service_id=target.service_id,
-        environment_id=target.environment_id,
-        number=target.number,
-        lane=target.lane,
         accepted_at=now,
         due_at=now,
         deadline_at=message.sent_at + (CHANGING_FOR if changes else READING_FOR),
+        **_target_columns(verdict.target),
     )
     if verdict.refused:
         return _refused(run, verdict, now)
     run.state = RunState.QUEUED
-    run.key = commands()[call.verb].key(call, target)
+    run.key = commands()[call.verb].key(call, verdict.target)
     return run
+
+
+def _target_columns(target: Target) -> dict[str, Any]:
+    return {
+        "target": target.label,
+        "repository_id": target.repository_id,
+        "service_id": target.service_id,
+        "environment_id": target.environment_id,
+        "number": target.number,
+        "lane": target.lane,
+    }
 
 
 def _refused(run: Run, verdict: Verdict, now: datetime) -> Run:

@@ -156,12 +156,14 @@ def _too_many(call: Call, spec: Spec, asker: Asker) -> Verdict | NotACommand:
 
 
 def _ask(verb: str, target: Target, asker: Asker) -> Ask:
+    belongs = bool(target.repository or target.service or target.environment)
     return Ask(
         verb,
         repository=target.repository,
         service=target.service,
         environment=target.environment,
         conversation=asker.conversation,
+        everything=not belongs and commands()[verb].spec.names_a_job,
     )
 
 

@@ -109,7 +109,10 @@ class Repository(Named):
             *Named.Meta.constraints,
             models.UniqueConstraint("forge", "path", name="repository_once_per_forge"),
             models.UniqueConstraint(
-                "default", condition=models.Q(default=True), name="one_default_repository"
+                "default",
+                condition=models.Q(default=True),
+                name="one_default_repository",
+                violation_error_message=_("Another repository is the portal's default already."),
             ),
         )
 
@@ -182,5 +185,8 @@ class Job(Named):
                 "environment",
                 condition=models.Q(purpose="deploy"),
                 name="one_deploy_job_per_environment",
+                violation_error_message=_(
+                    "This service has a deploy job for this environment already."
+                ),
             ),
         )

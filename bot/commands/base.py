@@ -67,6 +67,10 @@ class Spec:
     open_to_all: bool = False
 
     @property
+    def names_a_job(self) -> bool:
+        return any(argument.kind is Kind.JOB for argument in self.arguments)
+
+    @property
     def usage(self) -> str:
         """As people type it: /deploy SERVICE [ref] [to ENV]."""
         kinds = [argument.kind for argument in self.arguments]

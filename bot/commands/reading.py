@@ -65,6 +65,7 @@ def may(
         service=service.name if service else "",
         environment=environment.name if environment else "",
         conversation=attempt.run.conversation,
+        everything=not (repository or service or environment),
     )
     grants = facts_of(attempt.run.person_id)
     return decide(True, grants, ask, open_to_all=False, now=attempt.now).allowed

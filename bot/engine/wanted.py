@@ -8,6 +8,7 @@ from bot.commands.base import Refusal
 from bot.commands.registry import commands
 from bot.people.permissions import Ask, decide, facts_of
 from bot.runs.models import Run
+from bot.runs.story import names
 from bot.wording import BLOCKED, code, lines
 
 
@@ -39,12 +40,12 @@ def check_still_wanted(run: Run, now: datetime) -> None:
 
 
 def _ask(run: Run) -> Ask:
+    about = names(run)
     return Ask(
         command=run.command,
-        repository=run.repository.name if run.repository else "",
-        service=run.service.name if run.service else "",
-        environment=run.environment.name if run.environment else "",
+        **about,
         conversation=run.conversation,
+        everything=not any(about.values()) and commands()[run.command].spec.names_a_job,
     )
 
 

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=63, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\\Z', 'A name is 1 to 63 letters, digits, dots, dashes or underscores, beginning with a letter or digit.')], verbose_name='name')),
                 ('platform', models.CharField(choices=bot.platforms.models.platforms, max_length=20, verbose_name='platform')),
                 ('settings', models.JSONField(blank=True, default=dict, verbose_name='settings')),
-                ('secrets', chatops_site.kit.secrets.EncryptedJSONField(blank=True, verbose_name='secrets')),
+                ('secrets', chatops_site.kit.secrets.EncryptedJSONField(blank=True, default=dict, verbose_name='secrets')),
                 ('secret_sources', models.JSONField(blank=True, default=dict, editable=False)),
                 ('language', models.CharField(choices=[('en', 'English'), ('zh-hans', '简体中文')], default='zh-hans', max_length=10, verbose_name='language')),
                 ('enabled', models.BooleanField(default=True, verbose_name='enabled')),

@@ -49,6 +49,8 @@ class Ask:
     service: str = ""
     environment: str = ""
     conversation: str = ""
+    # About something that belongs to no repository, service or environment: only a grant on everything reaches it.
+    everything: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def _covers(commands: Collection[str], command: str) -> bool:
 
 def _reaches(grant: GrantFact, ask: Ask) -> bool:
     """Whether the ask lies in the grant's scope; what is about nothing, as /help, lies in any."""
+    if ask.everything:
+        return not (grant.repository or grant.service or grant.environment)
     if not (ask.repository or ask.service or ask.environment):
         return True
     scopes = (
@@ -182,9 +186,11 @@ def _able_roles(ask: Ask) -> list[Role]:
 
 def _scope(ask: Ask) -> Q:
     """_reaches as a condition on grants; a grant's other two scopes are null by its constraint."""
+    scope = Q(repository=None, service=None, environment=None)
+    if ask.everything:
+        return scope
     if not (ask.repository or ask.service or ask.environment):
         return Q()
-    scope = Q(repository=None, service=None, environment=None)
     for kind in ("repository", "service", "environment"):
         if name := getattr(ask, kind):
             scope |= Q(**{f"{kind}__name": name})

@@ -22,7 +22,7 @@ class Bot(models.Model):
     name = models.CharField(_("name"), max_length=63, validators=[validate_name])
     platform = models.CharField(_("platform"), max_length=20, choices=platforms)
     settings = models.JSONField(_("settings"), default=dict, blank=True)
-    secrets = EncryptedJSONField(_("secrets"), blank=True)
+    secrets = EncryptedJSONField(_("secrets"), default=dict, blank=True)
     # Which secret came from which environment variable: {"app_secret": "DINGTALK_SECRET"}.
     secret_sources = models.JSONField(default=dict, blank=True, editable=False)
     language = models.CharField(

@@ -46,6 +46,9 @@ class EncryptedJSONField(_DictColumn):
     def from_db_value(self, value: str | None, *_about: object) -> dict[str, str]:
         return _noted(json.loads(_open(value, self))) if value else {}
 
+    def to_python(self, value: Any) -> Any:
+        return value or {}
+
     def get_prep_value(self, value: Any) -> Any:
         return _seal(json.dumps(_noted(value))) if value else ""
 

@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='repository',
-            constraint=models.UniqueConstraint(models.F('default'), condition=models.Q(('default', True)), name='one_default_repository'),
+            constraint=models.UniqueConstraint(models.F('default'), condition=models.Q(('default', True)), name='one_default_repository', violation_error_message="Another repository is the portal's default already."),
         ),
         migrations.AddConstraint(
             model_name='service',
@@ -156,6 +156,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='job',
-            constraint=models.UniqueConstraint(models.F('service'), models.F('environment'), condition=models.Q(('purpose', 'deploy')), name='one_deploy_job_per_environment'),
+            constraint=models.UniqueConstraint(models.F('service'), models.F('environment'), condition=models.Q(('purpose', 'deploy')), name='one_deploy_job_per_environment', violation_error_message='This service has a deploy job for this environment already.'),
         ),
     ]
