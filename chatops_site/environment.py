@@ -1,5 +1,6 @@
 """Reads the process's settings from the environment (or NAME_FILE) and refuses bad ones in a sentence."""
 
+import re
 import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,12 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from chatops_site.kit.addresses import parse_allowance
+
 T = TypeVar("T")
 
 LANGUAGES = ("en", "zh-hans")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SECRET_KEY_LENGTH = 50
 
 
@@ -93,6 +97,21 @@ class Environment:
         value = self.text("TIME_ZONE", "Asia/Shanghai")
         if value not in zoneinfo.available_timezones():
             raise ImproperlyConfigured("TIME_ZONE must be a name such as Asia/Shanghai or UTC.")
+        return value
+
+    def outgoing_allow(self) -> list[str]:
+        """Hosts, host:port or networks, as kit/addresses.py reads them."""
+        words = self.words("OUTGOING_ALLOW", "")
+        parse_allowance(tuple(words))
+        return words
+
+    def address(self, name: str) -> str:
+        """An http(s) address without a slash at its end, or ""."""
+        value = self.text(name, "").rstrip("/")
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ImproperlyConfigured(
+                f"{name} must be an address such as https://chatops.example.com."
+            )
         return value
 
     def origins(self, name: str) -> list[str]:

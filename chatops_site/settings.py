@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from chatops_site.environment import LANGUAGES as LANGUAGE_CHOICES
-from chatops_site.environment import Environment
+from chatops_site.environment import LOG_LEVELS, Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(BASE_DIR)
@@ -18,8 +18,8 @@ DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 HTTPS = env.flag("HTTPS", default=True)
-OUTGOING_ALLOW = env.words("OUTGOING_ALLOW", "")
-PORTAL_URL = env.text("PORTAL_URL", "").rstrip("/")
+OUTGOING_ALLOW = env.outgoing_allow()
+PORTAL_URL = env.address("PORTAL_URL")
 
 if DEBUG and not set(ALLOWED_HOSTS) <= {"localhost", "127.0.0.1", "[::1]", "testserver"}:
     raise ImproperlyConfigured(
@@ -141,7 +141,7 @@ LOGGING = {
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}
     },
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": env.one_of("LOG_LEVEL", LOG_LEVELS, "INFO")},
     # urllib3 would write query strings at DEBUG.
     "loggers": {"urllib3": {"level": "WARNING"}},
 }
