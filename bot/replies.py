@@ -75,7 +75,7 @@ def send(reply_id: int) -> None:
         .update(
             state=ReplyState.SENDING,
             attempts=F("attempts") + 1,
-            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
+            lease_until=now + timedelta(seconds=2 * settings.LEASE_SECONDS),
         )
     )
     if not taken:

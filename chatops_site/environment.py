@@ -17,6 +17,8 @@ T = TypeVar("T")
 LANGUAGES = ("en", "zh-hans")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SECRET_KEY_LENGTH = 50
+# 107 for a local socket, less "/worker-4194304.sock".
+LONGEST_SOCKET_FOLDER = 86
 
 
 class Environment:
@@ -111,6 +113,15 @@ class Environment:
         if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
             raise ImproperlyConfigured(
                 f"{name} must be an address such as https://chatops.example.com."
+            )
+        return value
+
+    def socket_folder(self, name: str, default: Path) -> str:
+        """A folder for local sockets, whose paths the system keeps short."""
+        value = self.text(name, str(default))
+        if len(value.encode()) > LONGEST_SOCKET_FOLDER:
+            raise ImproperlyConfigured(
+                f"{name} must be a folder of at most {LONGEST_SOCKET_FOLDER} characters, such as /run/chatops."
             )
         return value
 

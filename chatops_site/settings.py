@@ -31,7 +31,7 @@ WORKER_THREADS = env.count("WORKER_THREADS", 8)
 LEASE_SECONDS = env.seconds("LEASE_SECONDS", 30)
 RECONCILE_SECONDS = env.seconds("RECONCILE_SECONDS", 60)
 FOLLOW_SECONDS = env.seconds("FOLLOW_SECONDS", 2)
-WAKE_DIR = env.text("WAKE_DIR", str(BASE_DIR / "var" / "wake"))
+WAKE_DIR = env.socket_folder("WAKE_DIR", BASE_DIR / "var" / "wake")
 
 INSTALLED_APPS = [
     "chatops_site.apps.PortalAdminConfig",

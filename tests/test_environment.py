@@ -61,6 +61,9 @@ WRONG: Final[dict[tuple[str, str | None], str]] = {
     ("RECONCILE_SECONDS", "-1"): "RECONCILE_SECONDS must be a number of seconds",
     ("FOLLOW_SECONDS", "nan"): "FOLLOW_SECONDS must be a number of seconds",
     ("SECRET_KEY_FILE", "/nowhere"): "The file that SECRET_KEY_FILE names cannot be read.",
+    ("LOG_LEVEL", "chatty"): "LOG_LEVEL must be one of",
+    ("WAKE_DIR", "/" + "x" * 90): "WAKE_DIR must be a folder of at most 86 characters",
+    ("PORTAL_URL", "chatops.example.com"): "PORTAL_URL must be an address",
 }
 
 

@@ -74,6 +74,8 @@ def follow(attempt: Attempt, job: Job, intent: Any, *, doing: Callable[[], str])
         find=lambda facts: _find(jenkins, facts, since=attempt.run.accepted_at),
         again=Again.NEVER,
     )
+    # From here on only Jenkins is asked: a slow forge shall not hold its build up, nor the reverse.
+    attempt.run.lane = f"jenkins:{job.jenkins.name}"
     number = attempt.run.progress.get("build") or trigger.get("build")
     if number is None:
         number = _number(attempt, jenkins, job.path, trigger)

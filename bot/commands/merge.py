@@ -23,9 +23,9 @@ from bot.commands.base import (
 from bot.commands.reading import judged, label, read, repository_of, told
 from bot.runs.gates import Gate, blocking
 from bot.runs.models import RunState
-from bot.wording import BLOCKED, DONE, duration, escape, lines, sha7
-from repos.errors import HeadMoved, OtherHeadMerged
-from repos.forges.resources import PullRequest, PullState
+from bot.wording import BLOCKED, DONE, UNKNOWN, duration, escape, lines, sha7
+from repos.errors import HeadMoved, OtherHeadMerged, Refused
+from repos.forges.resources import Commit, PullRequest, PullState
 from repos.models import MergeMethod, Purpose, Service
 
 
@@ -59,7 +59,12 @@ class Merge(Command):
             return self._other_head(attempt, worst)
         except HeadMoved as moved:
             raise Refusal(_moved(attempt, moved), reason="head_moved") from moved
-        return self._told(attempt, merged)
+        except Refused as refused:
+            pull = read(attempt)
+            if pull.state is PullState.OPEN:
+                raise
+            raise self._by_other(attempt, pull) from refused
+        return self._doubtful(attempt) if merged.get("doubtful") else self._told(attempt, merged)
 
     def _prepare(self, attempt: Attempt) -> Intent:
         pull = read(attempt)
@@ -94,23 +99,40 @@ class Merge(Command):
         pull = read(attempt)
         if pull.state is PullState.OPEN and pull.head_sha == facts["sha"]:
             return None
-        if pull.state is PullState.MERGED and pull.head_sha == facts["sha"]:
-            landed = self._landed(attempt, pull, facts)
-            if landed is not None:
-                return {"merge_sha": landed, "base": facts["base"], "method": facts["method"]}
         if pull.state is PullState.OPEN:
             raise HeadMoved("", expected=facts["sha"], found=pull.head_sha)
-        gates = judged(attempt, pull).gates
-        raise Refusal(blocked(attempt, pull, gates), reason="done_by_other", gates=gates)
+        known = {"base": facts["base"], "method": facts["method"]}
+        if pull.state is PullState.MERGED and facts["method"] == MergeMethod.REBASE:
+            return known | {"merge_sha": pull.merge_sha, "doubtful": True}
+        landed = self._landed(attempt, pull, facts) if pull.state is PullState.MERGED else None
+        if landed is None:
+            raise self._by_other(attempt, pull)
+        if pull.head_sha != facts["sha"] and facts["sha"] not in landed.parents:
+            raise OtherHeadMerged(
+                "", expected=facts["sha"], found=pull.head_sha, merge_sha=landed.sha
+            )
+        return known | {"merge_sha": landed.sha}
 
-    def _landed(self, attempt: Attempt, pull: PullRequest, facts: Json) -> str | None:
-        """The commit on the base branch that carries our marker; a rebase has no place for one."""
-        forge, path = attempt.forge(), repository_of(attempt).path
-        if facts["method"] == MergeMethod.REBASE:
-            return pull.merge_sha or forge.commit(path, pull.base_ref).sha
-        since = forge.compare(path, facts["base_sha"], pull.base_ref).commits
-        ours = [commit.sha for commit in since if facts["marker"] in commit.message]
-        return ours[0] if ours else None
+    @staticmethod
+    def _landed(attempt: Attempt, pull: PullRequest, facts: Json) -> Commit | None:
+        """The commit on the base branch that carries our marker."""
+        path = repository_of(attempt).path
+        since = attempt.forge().compare(path, facts["base_sha"], pull.base_ref).commits
+        return next((commit for commit in since if facts["marker"] in commit.message), None)
+
+    @staticmethod
+    def _by_other(attempt: Attempt, pull: PullRequest) -> Refusal:
+        gates = judged(attempt, pull).gates
+        return Refusal(blocked(attempt, pull, gates), reason="done_by_other", gates=gates)
+
+    @staticmethod
+    def _doubtful(attempt: Attempt) -> Done:
+        """A rebase has no place for our marker, so that ours cannot be told from somebody else's."""
+        text = _(
+            "%(mark)s Outcome unknown: %(target)s is merged by now, but no answer came to our request, and a"
+            " rebase leaves no trace of who did it. Look there yourself before you go on."
+        ) % {"mark": UNKNOWN, "target": escape(attempt.run.target)}
+        return Done(text, state=RunState.UNKNOWN, reason="outcome_unknown")
 
     def _told(self, attempt: Attempt, merged: Json) -> Done:
         run = attempt.run

@@ -127,8 +127,15 @@ def _service_target(service: Service, job: Job | None = None) -> Target:
         environment_id=environment.pk if environment else None,
         environment=environment.name if environment else "",
         label=f"{service.name} → {environment.name}" if environment else service.name,
-        lane=f"jenkins:{job.jenkins.name}" if job else "",
+        lane=_first_lane(repository, job),
     )
+
+
+def _first_lane(repository: Repository | None, job: Job | None) -> str:
+    """A deployment asks the forge for its commit first, in a lane of its own; later it is Jenkins's."""
+    if job is None:
+        return ""
+    return f"pin:{repository.forge.name}" if repository else f"jenkins:{job.jenkins.name}"
 
 
 def _of_deployment(call: Call, service: Service) -> Target:

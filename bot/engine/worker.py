@@ -45,7 +45,8 @@ class Worker:
 
     def __init__(self, *, threads: int) -> None:
         self._threads = threads
-        self._per_lane = max(1, threads // 2)
+        # Two systems that hang leave places for a third.
+        self._per_lane = max(1, (threads - 1) // 2)
         self._stopping = threading.Event()
         self._waiting: deque[tuple[int, str]] = deque()
         self._known: set[int] = set()
