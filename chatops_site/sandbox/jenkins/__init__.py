@@ -144,6 +144,8 @@ class JenkinsSystem:
 
     def _build_state(self, build: Build) -> dict[str, Any]:
         now = self._engine.now
+        stages = [one for one in timeline.stages(build, now) if one.status != "NOT_EXECUTED"]
+        length = timeline.ends_at(build) - build.started
         return {
             "number": build.number,
             "queue_id": build.queue_id,
@@ -153,6 +155,8 @@ class JenkinsSystem:
             "paused": timeline.is_paused(build, now),
             "result": timeline.result(build, now),
             "started": build.started,
+            "stage": stages[-1].name if stages else "",
+            "progress": min(1.0, max(0.0, (now - build.started) / length)) if length > 0 else 1.0,
         }
 
     def _item_state(self, item: QueueItem) -> dict[str, Any]:
