@@ -1,12 +1,12 @@
 """Replies: owed in the same transaction as the outcome they tell, sent by workers, told again never for the effect."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from audit.record import Event, Fact, record
@@ -16,7 +16,7 @@ from bot.platforms.models import Bot
 from bot.runs.models import Reply, ReplyState, Run
 from bot.runs.story import fact
 from chatops_site.kit.failpoints import reach
-from chatops_site.kit.prepared import Update, insert
+from chatops_site.kit.prepared import Fetch, Update, insert, update
 from chatops_site.kit.redaction import redact
 
 logger = logging.getLogger(__name__)
@@ -69,20 +69,12 @@ def ready(now: datetime, *, limit: int = 100) -> list[int]:
 def send(reply_id: int) -> None:
     """Sends one reply if nobody else does; a failure is tried again later, for a day."""
     now = timezone.now()
-    taken = (
-        _due(now)
-        .filter(pk=reply_id)
-        .update(
-            state=ReplyState.SENDING,
-            attempts=F("attempts") + 1,
-            lease_until=now + timedelta(seconds=2 * settings.LEASE_SECONDS),
-        )
-    )
-    if not taken:
+    # Twice a run's lease: session, token, API, a new token and the API again may take 50 s.
+    if not _TAKE.run(reply_id, now, now + timedelta(seconds=2 * settings.LEASE_SECONDS)):
         return
-    reply = Reply.objects.select_related(
-        "bot", "run__bot", "run__repository", "run__service", "run__environment"
-    ).get(pk=reply_id)
+    reply = _TAKEN.first(reply_id)
+    if reply is None:
+        return
     if _is_late(reply):
         Reply.objects.filter(pk=reply.pk).update(state=ReplyState.SUPERSEDED, lease_until=None)
         return
@@ -101,6 +93,28 @@ def send(reply_id: int) -> None:
     )
 
 
+def _taking(
+    reply_id: int, now: datetime, until: datetime
+) -> tuple[QuerySet[Reply], dict[str, Any]]:
+    values = {
+        "state": ReplyState.SENDING,
+        "attempts": F("attempts") + 1,
+        "lease_until": until,
+    }
+    return _due(now).filter(pk=reply_id), values
+
+
+_TAKE: Final = Update(
+    _taking, -1, datetime(1971, 1, 1, tzinfo=UTC), datetime(1972, 1, 1, tzinfo=UTC)
+)
+_TAKEN: Final = Fetch(
+    lambda reply_id: Reply.objects.filter(pk=reply_id).select_related(
+        "bot", "run__bot", "run__repository", "run__service", "run__environment"
+    ),
+    -1,
+)
+
+
 def send_again(reply: Reply) -> None:
     """Puts a reply back into the queue; asked for by an operator, and recorded by the caller."""
     Reply.objects.filter(pk=reply.pk).update(
@@ -108,7 +122,7 @@ def send_again(reply: Reply) -> None:
     )
 
 
-def _due(now: datetime) -> Any:
+def _due(now: datetime) -> QuerySet[Reply]:
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     states = (ReplyState.WAITING, ReplyState.SENDING)
     return Reply.objects.filter(free, state__in=states, due_at__lte=now)
@@ -142,7 +156,7 @@ def _postpone(reply: Reply, problem: SendFailed, *, now: datetime) -> None:
 
 def _mark(reply: Reply, event: Event, **columns: Any) -> None:
     with transaction.atomic():
-        Reply.objects.filter(pk=reply.pk).update(lease_until=None, **columns)
+        update(Reply, {"id": reply.pk}, {"lease_until": None, **columns})
         record(_fact(reply, event, detail=columns.get("error", "")))
 
 

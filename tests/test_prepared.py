@@ -1,14 +1,15 @@
 """SQL compiled once gives what the ORM gives: rows with their types, and inserted rows with their keys."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db.models import Q
 from django.utils import timezone
 
 from bot.models import Bot, Delivery
-from chatops_site.kit.prepared import Select, Update, insert
-from repos.models import Environment, Forge, Service
+from chatops_site.kit.prepared import Fetch, Select, Update, insert, update
+from repos.models import Environment, Forge, Repository, Service
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +32,9 @@ postpone = Update(
     lambda key, until: (Delivery.objects.filter(pk=key, body_digest="d"), {"at": until}),
     -1,
     datetime(1971, 1, 1, tzinfo=UTC),
+)
+service = Fetch(
+    lambda name: Service.objects.filter(name=name).select_related("repository__forge"), "any"
 )
 
 
@@ -139,3 +143,47 @@ def test_a_prepared_update_says_that_it_changed_nothing(deliveries: list[Deliver
     Delivery.objects.update(body_digest="other")
 
     assert postpone.run(deliveries[1].pk, timezone.now()) == 0
+
+
+def test_a_fetched_instance_brings_its_relations_without_another_query(
+    django_assert_num_queries: Any,
+) -> None:
+    forge = Forge.objects.create(
+        name="f", kind="gitee", base_url="https://gitee.com/api/v5", token="t-1"
+    )
+    shop = Repository.objects.create(name="shop", forge=forge, path="acme/shop")
+    Service.objects.create(name="one", repository=shop, aliases=["first"])
+
+    with django_assert_num_queries(1):
+        found = service.first("one")
+        assert found is not None
+        assert found.repository is not None
+        told = (found.aliases, found.repository.path, found.repository.forge.token)
+
+    assert told == (["first"], "acme/shop", "t-1")
+
+
+def test_a_fetched_instance_may_lack_its_relation() -> None:
+    Service.objects.create(name="alone")
+
+    found = service.first("alone")
+
+    assert found is not None
+    assert found.repository is None
+    assert service.first("nobody") is None
+
+
+def test_an_update_adapts_its_values(deliveries: list[Delivery]) -> None:
+    bot = deliveries[0].bot
+    told = {"settings": {"a": [1]}, "secrets": {"app_secret": "s-123456"}, "enabled": False}
+
+    changed = update(Bot, {"id": bot.pk, "name": "ops"}, told)
+
+    stored = Bot.objects.get()
+    assert changed == 1
+    assert (stored.settings, stored.secrets, stored.enabled) == tuple(told.values())
+
+
+def test_an_update_touches_nothing_else(deliveries: list[Delivery]) -> None:
+    assert update(Bot, {"id": deliveries[0].bot_id, "name": "other"}, {"enabled": False}) == 0
+    assert Bot.objects.get().enabled

@@ -17,6 +17,7 @@ from bot.engine.wanted import check_still_wanted
 from bot.runs.models import Effect, EffectState, Run
 from bot.runs.story import fact
 from chatops_site.kit.failpoints import reach
+from chatops_site.kit.prepared import insert, update
 from repos.clients import forge_client, jenkins_client
 from repos.errors import HeadMoved, OtherHeadMerged, RemoteError
 from repos.forges.base import ForgeClient
@@ -111,7 +112,7 @@ class LiveAttempt(Attempt):
     def flush(self) -> list[Fact]:
         """Writes what was settled, in the caller's transaction; the facts it owes the record."""
         for effect in self._unsaved:
-            effect.save()
+            _save(effect)
         facts, self._facts, self._unsaved = self._facts, [], []
         return facts
 
@@ -132,7 +133,7 @@ class LiveAttempt(Attempt):
         with transaction.atomic():
             self._renew(now, sha=intent.sha, gates=[gate.as_json() for gate in intent.gates])
             owed = self.flush()
-            effect.save()
+            _save(effect)
             intended = self._fact(
                 effect, Event.EFFECT_INTENDED, detail="sent again" if earlier else ""
             )
@@ -222,3 +223,12 @@ class LiveAttempt(Attempt):
         """The moment on the monotonic clock after which no call may begin any more."""
         margin = min(LONGEST_CALL.total_seconds(), seconds / 2)
         return time.monotonic() + seconds - margin
+
+
+def _save(effect: Effect) -> None:
+    if effect._state.adding:
+        insert([effect])
+        return
+    columns = ("state", "intent", "result", "intended_at", "sent_at", "searches", "searched_at")
+    values = {name: getattr(effect, name) for name in (*columns, "settled_at")}
+    update(Effect, {"id": effect.pk}, values)

@@ -8,7 +8,7 @@ from django.db import IntegrityError
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from bot.runs.models import Run, RunState
-from chatops_site.kit.prepared import Update
+from chatops_site.kit.prepared import Fetch, Update, update
 
 CARRIED = (RunState.QUEUED, RunState.RUNNING)
 
@@ -45,9 +45,17 @@ def claim(run_id: int, now: datetime) -> Run | None:
     except IntegrityError:
         # PostgreSQL: another run of the key was claimed in the same moment; its index decided.
         return None
-    return Run.objects.select_related(
-        "bot", "person", "repository__forge", "service", "environment"
-    ).get(pk=run_id)
+    return _CLAIMED.first(run_id)
+
+
+_CLAIMED: Final = Fetch(
+    lambda run_id: (
+        Run.objects.filter(pk=run_id)
+        .select_related("bot", "person", "repository__forge", "service", "environment")
+        .order_by()
+    ),
+    -1,
+)
 
 
 def _taking(run_id: int, now: datetime, until: datetime) -> tuple[QuerySet[Run], dict[str, Any]]:
@@ -65,13 +73,10 @@ def lease() -> timedelta:
     return timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def held(run: Run) -> QuerySet[Run]:
-    return Run.objects.filter(pk=run.pk, attempt=run.attempt, state=RunState.RUNNING)
-
-
 def write(run: Run, **columns: Any) -> None:
     """Updates the claimed run, in the caller's transaction; Fenced when it is not ours any more."""
-    if not held(run).update(**columns):
+    ours = {"id": run.pk, "attempt": run.attempt, "state": RunState.RUNNING}
+    if not update(Run, ours, columns):
         raise Fenced
     for name, value in columns.items():
         setattr(run, name, value)
