@@ -20,7 +20,7 @@ from bot.commands.registry import commands
 from bot.commands.targets import Place
 from bot.people.models import AccessRequest, Account, Person
 from bot.phrasing import NotACommand
-from bot.platforms.base import Ignored, IncomingMessage
+from bot.platforms.base import Ignored, IncomingMessage, Proof
 from bot.platforms.models import Bot, Conversation
 from bot.runs import wake
 from bot.runs.models import Delivery, Reply, Run, RunState
@@ -77,10 +77,33 @@ def accept(bot: Bot | None, message: IncomingMessage) -> Accepted:
     return Accepted(Answer.ACCEPTED, run)
 
 
-def ignore(bot: Bot, ignored: Ignored) -> None:
-    """Authentic, but nothing to run: only the record knows."""
-    with _in_line(), transaction.atomic():
-        record(_ignored_fact(bot, message_id=ignored.message_id, reason=ignored.reason))
+def ignore(bot: Bot, ignored: Ignored) -> Answer:
+    """Authentic, but nothing to run: only the record knows, and nothing else comes under its signature."""
+    try:
+        with _in_line(), transaction.atomic():
+            if ignored.proof is not None:
+                _insert_proof(bot, ignored.proof, timezone.now())
+            record(_ignored_fact(bot, message_id=ignored.message_id, reason=ignored.reason))
+    except IntegrityError:
+        return _of_used(bot, ignored.proof)
+    return Answer.IGNORED
+
+
+def remember(bot: Bot, proof: Proof) -> None:
+    """The signature of a message that was refused for another reason: no other body may use it."""
+    with contextlib.suppress(IntegrityError), _in_line(), transaction.atomic():
+        _insert_proof(bot, proof, timezone.now())
+
+
+def _insert_proof(bot: Bot, proof: Proof, now: datetime) -> None:
+    delivery = Delivery(
+        bot=bot,
+        message_id=f"signature {proof.signature_digest}",
+        signature_digest=proof.signature_digest,
+        body_digest=proof.body_digest,
+        at=now,
+    )
+    insert([delivery])
 
 
 def _ignore(bot: Bot | None, message: IncomingMessage, reason: str, now: datetime) -> Accepted:
@@ -256,8 +279,8 @@ def _insert_delivery(bot: Bot | None, message: IncomingMessage, now: datetime) -
     delivery = Delivery(
         bot=bot,
         message_id=message.message_id,
-        signature_digest=message.signature_digest or None,
-        body_digest=message.body_digest,
+        signature_digest=message.proof.signature_digest if message.proof else None,
+        body_digest=message.proof.body_digest if message.proof else "",
         at=now,
     )
     insert([delivery])
@@ -316,10 +339,18 @@ def _facts(message: IncomingMessage, verdict: Verdict, run: Run) -> list[Fact]:
 def _repeated(bot: Bot | None, message: IncomingMessage, problem: IntegrityError) -> Accepted:
     """Which constraint it was: another body under a used signature, the same message again, or a bug."""
     deliveries = Delivery.objects.filter(bot=bot)
-    if message.signature_digest:
-        used = deliveries.filter(signature_digest=message.signature_digest).first()
-        if used is not None and used.body_digest != message.body_digest:
-            return Accepted(Answer.SIGNATURE_REUSED)
+    if _of_used(bot, message.proof) is Answer.SIGNATURE_REUSED:
+        return Accepted(Answer.SIGNATURE_REUSED)
     if deliveries.filter(message_id=message.message_id).exists():
         return Accepted(Answer.DUPLICATE)
     raise problem
+
+
+def _of_used(bot: Bot | None, proof: Proof | None) -> Answer:
+    """What a signature that was used before makes of a message: a repeat, or another body under it."""
+    if proof is None:
+        return Answer.DUPLICATE
+    used = Delivery.objects.filter(bot=bot, signature_digest=proof.signature_digest).first()
+    if used is not None and used.body_digest != proof.body_digest:
+        return Answer.SIGNATURE_REUSED
+    return Answer.DUPLICATE

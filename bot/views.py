@@ -1,8 +1,7 @@
 """The webhook: read within limits, verify, accept, answer. What it may not believe never reaches the database."""
 
 import logging
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from django.db import Error, transaction
 from django.http import HttpResponse
@@ -12,7 +11,7 @@ from rest_framework.views import APIView
 
 from audit.record import Event, Fact, record
 from bot import dispatch
-from bot.platforms.base import Challenge, Ignored, IncomingMessage, Parsed, Rejected, Webhook
+from bot.platforms.base import Challenge, Ignored, IncomingMessage, Rejected, Webhook
 from bot.platforms.clients import platform_for
 from bot.platforms.models import Bot
 from bot.sampling import Sampler
@@ -39,7 +38,7 @@ class ChatWebhook(APIView):
         try:
             return _answered(request, bot)
         except Rejected as rejected:
-            _note(bot, rejected.reason, request)
+            _note(bot, rejected.reason, request, Event.WEBHOOK_REJECTED)
             return HttpResponse(status=rejected.status)
         except Error as problem:
             # Nothing could be read or written down: the platform shall deliver again.
@@ -50,8 +49,24 @@ class ChatWebhook(APIView):
 def _answered(request: Request, bot: str) -> HttpResponse:
     webhook = _webhook(request)
     known = _bot(bot)
-    parsed = platform_for(known).receive(webhook, now=timezone.now())
-    return ANSWERS[type(parsed)](known, parsed, webhook)
+    try:
+        parsed = platform_for(known).receive(webhook, now=timezone.now())
+    except Rejected as rejected:
+        if rejected.proof is not None:
+            dispatch.remember(known, rejected.proof)
+        raise
+    if isinstance(parsed, Challenge):
+        return HttpResponse(parsed.body, content_type=parsed.content_type)
+    if _take(known, parsed) is dispatch.Answer.SIGNATURE_REUSED:
+        _note(bot, "signature_reused", request, Event.SIGNATURE_REUSED)
+        return HttpResponse(status=401)
+    return HttpResponse()
+
+
+def _take(bot: Bot, parsed: IncomingMessage | Ignored) -> dispatch.Answer:
+    if isinstance(parsed, Ignored):
+        return dispatch.ignore(bot, parsed)
+    return dispatch.accept(bot, parsed).answer
 
 
 def _webhook(request: Request) -> Webhook:
@@ -88,46 +103,19 @@ _BOT: Final = Select(
 )
 
 
-def _challenge(bot: Bot, parsed: Any, webhook: Webhook) -> HttpResponse:
-    return HttpResponse(parsed.body, content_type=parsed.content_type)
-
-
-def _ignored(bot: Bot, parsed: Any, webhook: Webhook) -> HttpResponse:
-    dispatch.ignore(bot, parsed)
-    return HttpResponse()
-
-
-def _message(bot: Bot, parsed: Any, webhook: Webhook) -> HttpResponse:
-    accepted = dispatch.accept(bot, parsed)
-    if accepted.answer is dispatch.Answer.SIGNATURE_REUSED:
-        with transaction.atomic():
-            record(
-                _rejected(bot.name, "signature_reused", webhook.source_ip, Event.SIGNATURE_REUSED)
-            )
-        return HttpResponse(status=401)
-    return HttpResponse()
-
-
-ANSWERS: Final[dict[type[Parsed], Callable[[Bot, Any, Webhook], HttpResponse]]] = {
-    Challenge: _challenge,
-    Ignored: _ignored,
-    IncomingMessage: _message,
-}
-
-
-def _note(bot: str, reason: str, request: Request) -> None:
+def _note(bot: str, reason: str, request: Request, event: Event) -> None:
     count = rejections.count(f"{bot[:63]}:{reason}")
     if count is None:
         return
     source = request._request.META.get("REMOTE_ADDR", "")
     try:
         with transaction.atomic():
-            record(_rejected(bot[:63], reason, source, Event.WEBHOOK_REJECTED, count=count))
+            record(_rejected(bot[:63], reason, source, event, count=count))
     except Error as problem:
         logger.error("a rejected webhook could not be written down: %s", problem)
 
 
-def _rejected(bot: str, reason: str, source: str, event: Event, *, count: int = 1) -> Fact:
+def _rejected(bot: str, reason: str, source: str, event: Event, *, count: int) -> Fact:
     return Fact(
         event=event,
         actor_kind="chat",

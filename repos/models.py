@@ -29,6 +29,10 @@ validate_name = RegexValidator(
 )
 
 
+def all_checks() -> str:
+    return "all"
+
+
 def forge_kinds() -> list[tuple[str, str]]:
     return [(kind, kind.capitalize()) for kind in FORGE_KINDS]
 
@@ -88,7 +92,7 @@ class Repository(Named):
     default = models.BooleanField(_("the portal's default"), default=False)
     # "all", "none", or a list of check names that must be green.
     checks = models.JSONField(
-        _("required checks"), default=str, blank=True, validators=[validate_checks]
+        _("required checks"), default=all_checks, blank=True, validators=[validate_checks]
     )
     approvals = models.PositiveSmallIntegerField(
         _("required approvals"), default=0, validators=[MaxValueValidator(20)]

@@ -63,7 +63,7 @@ def validate_ca_file(value: str) -> None:
 
 
 def validate_checks(value: object) -> None:
-    """ "all", "none", "" (as "none") or a list of check names as the forge shows them."""
+    """ "all" (also ""), "none" or a list of check names as the forge shows them."""
     if value in ("all", "none", ""):
         return
     if not isinstance(value, list):

@@ -430,9 +430,11 @@ def test_a_replay_cannot_make_itself_younger() -> None:
 
 def test_it_tells_what_dispatch_needs_to_notice_a_swapped_body() -> None:
     first, second = message(), message(msgId="msg2==", text={"content": "/deploy prod"})
-    assert first.signature_digest == second.signature_digest
-    assert first.body_digest != second.body_digest
-    assert re.fullmatch(r"[0-9a-f]{64}", first.signature_digest)
+    assert first.proof is not None
+    assert second.proof is not None
+    assert first.proof.signature_digest == second.proof.signature_digest
+    assert first.proof.body_digest != second.proof.body_digest
+    assert re.fullmatch(r"[0-9a-f]{64}", first.proof.signature_digest)
     assert GOOD not in repr(first)
     assert first.source_ip == "192.0.2.7"
 

@@ -51,7 +51,10 @@ def test_a_message_can_be_replayed_or_its_signature_reused(street: Street) -> No
     street.say("/deploy prod", tamper={"reuse_signature": first["message_id"]})
     heard = street.stub.received
     assert heard[0] == heard[1]
-    assert heard[0].signature_digest == heard[2].signature_digest
+    first_proof, second_proof = heard[0].proof, heard[2].proof
+    assert first_proof is not None
+    assert second_proof is not None
+    assert first_proof.signature_digest == second_proof.signature_digest
     assert heard[2].text == "/deploy prod"
 
 

@@ -10,18 +10,24 @@ from django.utils.translation import gettext as _
 
 from bot import replies
 from bot.engine.claim import CARRIED
-from bot.runs.models import Reply, Run
+from bot.runs.models import Effect, EffectState, Reply, Run
 from bot.wording import UNDER_WAY, code, lines, sha7
 
 MOMENT: Final = timedelta(seconds=2)
+PATIENCE: Final = timedelta(seconds=10)
 TOO_LATE: Final = timedelta(hours=1)
 
 
 def announce(now: datetime) -> None:
     """Owes a progress reply to every changing run that has waited a moment and was told nothing yet."""
     told = Reply.objects.filter(run=OuterRef("pk"))
+    # A build was triggered: its own message with its link comes in a moment.
+    speaks_soon = Effect.objects.filter(
+        run=OuterRef("pk"), state=EffectState.DONE, settled_at__gt=now - PATIENCE
+    )
     silent = Run.objects.filter(
         ~Exists(told),
+        ~Exists(speaks_soon),
         state__in=CARRIED,
         changes_things=True,
         accepted_at__lt=now - MOMENT,

@@ -9,8 +9,24 @@ from typing import Any, ClassVar
 from bot.platforms.models import Bot
 
 
+@dataclass(frozen=True)
+class Proof:
+    """A signature that does not cover the body, and the body it came with; sha256 of both, in hex.
+
+    Whatever came first under a signature is remembered with it: nothing else is believed under it.
+    """
+
+    signature_digest: str
+    body_digest: str
+
+
 class Rejected(Exception):
-    """Not authentic, not fresh, not for this bot (401), or malformed (400). reason goes to the audit only."""
+    """Not authentic, not fresh, not for this bot (401), or malformed (400). reason goes to the audit only.
+
+    proof is set when the signature itself was right.
+    """
+
+    proof: Proof | None = None
 
     def __init__(self, reason: str, *, status: int = 401) -> None:
         super().__init__(reason)
@@ -61,9 +77,8 @@ class IncomingMessage:
     text: str
     sent_at: datetime
     route: dict[str, Any] = field(default_factory=dict)
-    # sha256 of a signature that does not cover the body ("" where it does) and of the body.
-    signature_digest: str = ""
-    body_digest: str = ""
+    # None where the signature covers the body.
+    proof: Proof | None = None
     source_ip: str = ""
 
 
@@ -73,6 +88,7 @@ class Ignored:
 
     reason: str
     message_id: str = ""
+    proof: Proof | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

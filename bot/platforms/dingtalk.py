@@ -11,6 +11,7 @@ import re
 import unicodedata
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from bot.platforms.base import (
     IncomingMessage,
     Parsed,
     Platform,
+    Proof,
     Rejected,
     Sender,
     SendFailed,
@@ -89,19 +91,27 @@ class DingTalk(Platform):
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
         _check_form(webhook)
         signed_at = self._verify(webhook.headers, now=now)
+        proof = _proof(webhook)
+        try:
+            return self._read(webhook, proof, signed_at=signed_at)
+        except Rejected as rejected:
+            rejected.proof = proof
+            raise
+
+    def _read(self, webhook: Webhook, proof: Proof, *, signed_at: int) -> Parsed:
         try:
             payload = strict_json.parse(webhook.body)
         except strict_json.Malformed:
             raise Rejected("malformed", status=400) from None
         except strict_json.TooMuch:
-            return Ignored("schema")
+            return Ignored("schema", proof=proof)
         if not isinstance(payload, dict):
             raise Rejected("malformed", status=400)
         self._check_receiver(payload)
         try:
-            return _message(payload, webhook, signed_at=signed_at)
+            return replace(_message(payload, webhook, signed_at=signed_at), proof=proof)
         except _Unusable as unusable:
-            return Ignored(str(unusable), _message_id(payload))
+            return Ignored(str(unusable), _message_id(payload), proof)
 
     def send(self, route: Mapping[str, Any], text: str, *, now: datetime) -> str:
         message = _markdown(text)
@@ -257,14 +267,16 @@ def _message(payload: Mapping[str, Any], webhook: Webhook, *, signed_at: int) ->
             "private": private,
             "staff_id": staff_id,
         },
-        signature_digest=_signature_digest(webhook.headers),
-        body_digest=hashlib.sha256(webhook.body).hexdigest(),
         source_ip=webhook.source_ip,
     )
 
 
-def _signature_digest(headers: Mapping[str, str]) -> str:
-    return hashlib.sha256(f"{headers['timestamp']}\n{headers['sign']}".encode()).hexdigest()
+def _proof(webhook: Webhook) -> Proof:
+    signed = f"{webhook.headers['timestamp']}\n{webhook.headers['sign']}"
+    return Proof(
+        signature_digest=hashlib.sha256(signed.encode()).hexdigest(),
+        body_digest=hashlib.sha256(webhook.body).hexdigest(),
+    )
 
 
 def _plain_text(payload: Mapping[str, Any]) -> str:

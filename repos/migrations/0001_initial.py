@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ('path', models.CharField(help_text='owner/name', max_length=200, validators=[repos.validators.validate_repository_path], verbose_name='path')),
                 ('merge_method', models.CharField(choices=[('merge', 'merge commit'), ('squash', 'squash'), ('rebase', 'rebase')], default='merge', max_length=10, verbose_name='merge method')),
                 ('default', models.BooleanField(default=False, verbose_name="the portal's default")),
-                ('checks', models.JSONField(blank=True, default=str, validators=[repos.validators.validate_checks], verbose_name='required checks')),
+                ('checks', models.JSONField(blank=True, default=repos.models.all_checks, validators=[repos.validators.validate_checks], verbose_name='required checks')),
                 ('approvals', models.PositiveSmallIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(20)], verbose_name='required approvals')),
                 ('forge', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='repos.forge', verbose_name='forge')),
                 ('test_job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='tests_repositories', to='repos.job', verbose_name='test job')),
