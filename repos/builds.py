@@ -32,6 +32,9 @@ _KINDS: Final[dict[str, ParameterKind]] = {
 # How Jenkins prints them in JSON; Python's str() would capitalise.
 _BOOLEANS: Final = {True: "true", False: "false"}
 
+# The parameter by which a build is recognised as a run's.
+RUN_PARAMETER: Final = "CHATOPS_ID"
+
 
 class Result(StrEnum):
     SUCCESS = "SUCCESS"

@@ -7,14 +7,13 @@ from typing import Final
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from repos.builds import JobDescription, Parameter
+from repos.builds import RUN_PARAMETER, JobDescription, Parameter
 from repos.clients import forge_client
 from repos.errors import RemoteError
 from repos.jenkins import Jenkins
 from repos.models import Forge, JenkinsServer, Job
 
 # The parameter by which the portal recognises its own build after a crash.
-RUN_PARAMETER: Final = "CHATOPS_ID"
 DEADLINE: Final = 10.0
 SMALL_SKEW: Final = 2.0
 LARGE_SKEW: Final = 60.0

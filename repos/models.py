@@ -29,6 +29,10 @@ validate_name = RegexValidator(
 )
 
 
+# Said under the fields, so that nobody relies on them.
+NOT_ENFORCED_YET = _("Kept for a later version: this one does not enforce it yet.")
+
+
 def all_checks() -> str:
     return "all"
 
@@ -136,12 +140,22 @@ class JenkinsServer(Named):
 
 
 class Environment(Named):
-    confirm = models.BooleanField(_("asks for confirmation"), default=False)
+    confirm = models.BooleanField(
+        _("asks for confirmation"), default=False, help_text=NOT_ENFORCED_YET
+    )
     approvals = models.PositiveSmallIntegerField(
-        _("required approvals"), default=0, validators=[MaxValueValidator(20)]
+        _("required approvals"),
+        default=0,
+        validators=[MaxValueValidator(20)],
+        help_text=NOT_ENFORCED_YET,
     )
     after = models.ForeignKey(
-        "self", models.SET_NULL, null=True, blank=True, verbose_name=_("only after")
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        verbose_name=_("only after"),
+        help_text=NOT_ENFORCED_YET,
     )
 
     class Meta(Named.Meta):

@@ -8,10 +8,10 @@ import pytest
 from django.utils import timezone
 
 from audit.models import Entry
-from bot.people.models import AccessRequest, Account, Grant, Person, Team
+from bot.people.models import AccessRequest, Account, Grant, Person, Role, Team
 from bot.platforms.models import Conversation
 from bot.runs.models import Delivery, Run, RunState
-from repos.models import Environment, Repository, Service
+from repos.models import Environment, JenkinsServer, Job, Repository, Service
 from tests.portal import Chat, last_run, plain, refuse_entries, story
 
 
@@ -53,6 +53,28 @@ def test_a_stranger_may_ask_for_help_and_for_the_ids_an_operator_needs(chat: Cha
         "Tenant: `ding-demo-corp`",
         "Conversation: `cid-release`",
     ]
+
+
+def test_a_job_of_nobody_takes_a_right_on_everything(chat: Chat) -> None:
+    Job.objects.create(
+        name="nightly",
+        jenkins=JenkinsServer.objects.get(),
+        path="team/nightly",
+        purpose="build",
+    )
+    Role.objects.create(name="builder", commands=["jenkins"])
+    grant = Grant.objects.create(
+        person=Person.objects.get(username="zhaoliu"),
+        role=Role.objects.get(name="builder"),
+        repository=Repository.objects.get(name="shop"),
+    )
+
+    refused = chat.say("/jenkins build nightly", by="zhaoliu")
+    Grant.objects.filter(pk=grant.pk).update(repository=None)
+    allowed = chat.say("/jenkins build nightly", by="zhaoliu")
+
+    assert refused.startswith("⛔ You may not `/jenkins build nightly`")
+    assert allowed.startswith("✅ Built nightly")
 
 
 def test_a_name_is_nobody_and_neither_is_an_id_of_another_organisation(chat: Chat) -> None:

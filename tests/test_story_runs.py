@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+import requests
 from django.utils import timezone
 
 from bot.people.models import Grant
@@ -239,6 +240,24 @@ def test_a_retry_of_an_unknown_run_is_a_new_one_of_the_same_commit(chat: Chat) -
     assert answer.startswith(f"✅ Deployed myservice {first[:7]} to production")
     assert last_run().retry_of_id == run.pk
     assert deployed(chat)[-1]["CHATOPS_ID"] == str(last_run().pk)
+
+
+def test_a_retry_finds_the_build_that_came_to_light_late_and_starts_no_other(chat: Chat) -> None:
+    run = leave_unknown(chat)
+    sent = Effect.objects.get(run=run).intent["parameters"]
+    address = f"{chat.sandbox.jenkins}/job/team/job/myservice-deploy/buildWithParameters"
+    late = requests.post(address, data=sent, auth=("bot", "demo-jenkins-token"), timeout=10)
+
+    answer = chat.say(f"/retry {run.pk}")
+
+    assert late.status_code == 201
+    assert answer.startswith(
+        f"⛔ Not repeated: myservice → production\nRun {run.pk} did reach Jenkins"
+    )
+    assert last_run().reason == "ran_after_all"
+    assert [effect for effect in chat.effects() if "build" in effect] == [
+        "POST /jenkins/job/team/job/myservice-deploy/buildWithParameters"
+    ]
 
 
 def test_a_failed_deployment_is_repeated_as_it_was_announced(chat: Chat) -> None:

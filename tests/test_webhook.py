@@ -201,6 +201,41 @@ def test_a_signature_is_good_for_one_body_only(chat: Chat) -> None:
     assert Entry.objects.filter(event="signature.reused").count() == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        ({"msgtype": "picture"}, 200),
+        ({"text": {"content": ["/help"]}}, 200),
+        ({"robotCode": "another"}, 401),
+        ({"chatbotCorpId": "another"}, 401),
+    ],
+)
+def test_a_signature_is_used_up_by_what_was_no_command_too(
+    chat: Chat, first: dict[str, Any], status: int
+) -> None:
+    headers = signed()
+    assert chat.deliver(json.dumps(payload() | first).encode(), headers).status_code == status
+
+    answer = chat.deliver(body("/merge 233"), headers)
+
+    assert answer.status_code == 401
+    assert Run.objects.count() == 0
+    assert Entry.objects.filter(event="signature.reused").count() == 1
+
+
+def test_a_signature_is_used_up_by_what_was_no_json(chat: Chat) -> None:
+    headers = signed()
+    assert chat.deliver(b"no json", headers).status_code == 400
+    assert chat.deliver(body("/merge 233"), headers).status_code == 401
+    assert Run.objects.count() == 0
+
+
+def test_a_picture_delivered_twice_is_answered_twice(chat: Chat) -> None:
+    headers, raw = signed(), json.dumps(payload() | {"msgtype": "picture"}).encode()
+    assert [chat.deliver(raw, headers).status_code for _again in range(2)] == [200, 200]
+    assert Delivery.objects.count() == 1
+
+
 def test_the_vectors_of_a_swapped_body_and_a_replay_in_their_order(chat: Chat) -> None:
     """As the vendor's own SDK made them, signed anew: their time is long over."""
     vectors = [vector for vector in CASES if vector.get("sequence") == "ding-body-swap-pub"]

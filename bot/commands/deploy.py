@@ -20,7 +20,6 @@ from bot.commands.base import (
     Target,
 )
 from bot.commands.following import (
-    RUN_PARAMETER,
     Followed,
     build_link,
     failure,
@@ -68,8 +67,6 @@ class Deployment(Command):
         sha, ref = self.pin(attempt)
         attempt.run.sha = sha
         attempt.remember(ref=ref)
-        if RUN_PARAMETER not in job.parameters:
-            attempt.remember(untraceable=True)
         return intend(job, parameters(job, values_of(attempt, sha=sha, ref=ref or sha)), sha=sha)
 
     def _deployed(self, attempt: Attempt, job: Job, followed: Followed) -> Done:

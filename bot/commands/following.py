@@ -9,15 +9,13 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bot.commands.base import Again, Attempt, Done, Intent, Json, Later, Step
-from bot.runs.models import RunState
+from bot.commands.base import Again, Attempt, Done, Intent, Json, Later, Refusal, Step
+from bot.runs.models import EffectState, RunState
 from bot.wording import BLOCKED, UNDER_WAY, UNKNOWN, block, duration, escape, lines, link
-from repos.builds import Build, Result, Triggered
+from repos.builds import RUN_PARAMETER, Build, Result, Triggered
 from repos.jenkins import Jenkins
 from repos.models import Job
 
-# The parameter by which a build is recognised as this run's.
-RUN_PARAMETER: Final = "CHATOPS_ID"
 # A finished queue item is forgotten by Jenkins after 5 minutes; so long we ask for it before we give up.
 LONGEST_WITHOUT_TRACE: Final = timedelta(minutes=10)
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
@@ -69,7 +67,7 @@ def follow(attempt: Attempt, job: Job, intent: Any, *, doing: Callable[[], str])
     jenkins = attempt.jenkins(job.jenkins)
     trigger = attempt.effect(
         "trigger",
-        prepare=intent,
+        prepare=lambda: _prepare(attempt, jenkins, intent),
         send=lambda facts: _trigger(jenkins, facts),
         find=lambda facts: _find(jenkins, facts, since=attempt.run.accepted_at),
         again=Again.NEVER,
@@ -83,6 +81,26 @@ def follow(attempt: Attempt, job: Job, intent: Any, *, doing: Callable[[], str])
             return number
         attempt.remember(build=number)
     return _watch(attempt, jenkins, job, number, doing=doing(), joined=bool(trigger.get("joined")))
+
+
+def _prepare(attempt: Attempt, jenkins: Jenkins, intent: Callable[[], Intent]) -> Intent:
+    """A retry of what may have run: if its build has come to light meanwhile, there is nothing to repeat."""
+    earlier = attempt.run.retry_of
+    doubtful = earlier and earlier.effects.filter(name="trigger", state=EffectState.UNKNOWN).first()
+    found = doubtful and earlier and _find(jenkins, doubtful.intent, since=earlier.accepted_at)
+    if not (earlier and doubtful and found):
+        return intent()
+    build = jenkins.build(doubtful.intent["path"], found["build"]) if "build" in found else None
+    text = _(
+        "%(mark)s Not repeated: %(target)s\nRun %(run)d did reach Jenkins: %(build)s. Look at it first;"
+        " to do it all the same, give the command anew."
+    ) % {
+        "mark": BLOCKED,
+        "target": escape(attempt.run.target),
+        "run": earlier.pk,
+        "build": build_link(build) if build else _("it is in the queue"),
+    }
+    raise Refusal(text, reason="ran_after_all")
 
 
 def intend(job: Job, filled: dict[str, str], *, sha: str = "") -> Intent:

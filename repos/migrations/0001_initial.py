@@ -22,9 +22,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=63, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\\Z', 'A name is 1 to 63 letters, digits, dots, dashes or underscores, beginning with a letter or digit.')], verbose_name='name')),
-                ('confirm', models.BooleanField(default=False, verbose_name='asks for confirmation')),
-                ('approvals', models.PositiveSmallIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(20)], verbose_name='required approvals')),
-                ('after', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='repos.environment', verbose_name='only after')),
+                ('confirm', models.BooleanField(default=False, help_text='Kept for a later version: this one does not enforce it yet.', verbose_name='asks for confirmation')),
+                ('approvals', models.PositiveSmallIntegerField(default=0, help_text='Kept for a later version: this one does not enforce it yet.', validators=[django.core.validators.MaxValueValidator(20)], verbose_name='required approvals')),
+                ('after', models.ForeignKey(blank=True, help_text='Kept for a later version: this one does not enforce it yet.', null=True, on_delete=django.db.models.deletion.SET_NULL, to='repos.environment', verbose_name='only after')),
             ],
             options={
                 'verbose_name': 'environment',
