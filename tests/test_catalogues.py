@@ -1,18 +1,19 @@
 """The Chinese catalogues: complete, with the same placeholders, and compiled as they stand."""
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import polib
 import pytest
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract, extract_from_dir
+from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = sorted(path.parent.name for path in ROOT.glob("*/locale"))
-KEYWORDS = {"_": None, "gettext": None, "gettext_lazy": None}
+KEYWORDS = {"_": None, "gettext": None, "gettext_lazy": None, "ngettext": (1, 2)}
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]")
-TRANSLATED = re.compile(r"{%\s*(?:trans|translate)\s+(['\"])(.*?)\1")
 
 
 def catalogue(app: str) -> polib.POFile:
@@ -22,13 +23,23 @@ def catalogue(app: str) -> polib.POFile:
 def used(app: str) -> set[str]:
     """Every text in gettext's hands, in the code and in the templates of an app."""
     found = extract_from_dir(ROOT / app, [("**.py", "python")], keywords=KEYWORDS)
-    return {str(message) for _file, _line, message, *_rest in found} | set(_in_templates(app))
+    return {_singular(message) for _file, _line, message, *_rest in found} | set(_in_templates(app))
 
 
 def _in_templates(app: str) -> Iterator[str]:
     for template in (ROOT / app).rglob("*.html"):
-        for _quote, text in TRANSLATED.findall(template.read_text()):
-            yield text
+        source = io.BytesIO(templatize(template.read_text("utf-8")).encode())
+        for _line, message, *_rest in extract("python", source, KEYWORDS):
+            yield _singular(message)
+
+
+def _singular(message: str | tuple[str, ...]) -> str:
+    return message if isinstance(message, str) else message[0]
+
+
+def said(entry: polib.POEntry) -> str:
+    """Chinese has one form, whatever the number."""
+    return entry.msgstr_plural.get(0, "") if entry.msgid_plural else entry.msgstr
 
 
 def test_every_app_has_a_catalogue() -> None:
@@ -37,7 +48,7 @@ def test_every_app_has_a_catalogue() -> None:
 
 @pytest.mark.parametrize("app", APPS)
 def test_every_text_is_translated(app: str) -> None:
-    known = {entry.msgid for entry in catalogue(app) if entry.msgstr and not entry.fuzzy}
+    known = {entry.msgid for entry in catalogue(app) if said(entry) and not entry.fuzzy}
     assert used(app) - known == set()
 
 
@@ -46,14 +57,14 @@ def test_a_translation_has_the_placeholders_and_the_commands_of_its_text(app: st
     for entry in catalogue(app):
         for pattern in (PLACEHOLDER, re.compile(r"`/[a-z]+[^`]*`")):
             there = sorted(pattern.findall(entry.msgid))
-            assert sorted(pattern.findall(entry.msgstr)) == there, entry.msgid
+            assert sorted(pattern.findall(said(entry))) == there, entry.msgid
 
 
 @pytest.mark.parametrize("app", APPS)
 def test_what_is_installed_is_what_was_translated(app: str) -> None:
     compiled = polib.mofile(str(ROOT / app / "locale/zh_Hans/LC_MESSAGES/django.mo"))
-    told = {entry.msgid: entry.msgstr for entry in catalogue(app)}
-    assert {entry.msgid: entry.msgstr for entry in compiled} == told
+    told = {entry.msgid: said(entry) for entry in catalogue(app)}
+    assert {entry.msgid: said(entry) for entry in compiled} == told
 
 
 def test_the_bot_s_catalogue_holds_nothing_that_is_not_said_any_more() -> None:
@@ -62,7 +73,7 @@ def test_the_bot_s_catalogue_holds_nothing_that_is_not_said_any_more() -> None:
 
 def test_chinese_is_written_as_chinese() -> None:
     for entry in catalogue("bot"):
-        words = PLACEHOLDER.sub("…", entry.msgstr)
+        words = PLACEHOLDER.sub("…", said(entry))
         assert not re.search("您|请稍候|！", words), words
         assert not re.search(r"[\u4e00-\u9fff][,;:!?](?![\w/])", words), words
         assert not re.search(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]", words), words

@@ -226,7 +226,7 @@ class LiveAttempt(Attempt):
 
 
 def _save(effect: Effect) -> None:
-    if effect._state.adding:
+    if not effect.pk:
         insert([effect])
         return
     columns = ("state", "intent", "result", "intended_at", "sent_at", "searches", "searched_at")
