@@ -404,7 +404,11 @@ class Stage:
 
     def rest(self, *, seconds: float = 30.0) -> None:
         """Waits until every run is over and every reply is sent."""
-        wait_for(lambda: not self.open_ends(), seconds=seconds, what=f"rest: {self.open_ends()}\n{[p.output()[-3000:] for p in self._processes]}")
+        wait_for(
+            lambda: not self.open_ends(),
+            seconds=seconds,
+            what=f"rest: {self.open_ends()}\n{[p.output()[-3000:] for p in self._processes]}",
+        )
 
     def open_ends(self) -> list[tuple[Any, ...]]:
         return self.database.rows(
