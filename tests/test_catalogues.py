@@ -39,7 +39,7 @@ def _singular(message: str | tuple[str, ...]) -> str:
 
 def said(entry: polib.POEntry) -> str:
     """Chinese has one form, whatever the number."""
-    return entry.msgstr_plural.get(0, "") if entry.msgid_plural else entry.msgstr
+    return str(entry.msgstr_plural.get(0, "") if entry.msgid_plural else entry.msgstr)
 
 
 def test_every_app_has_a_catalogue() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -12,10 +13,10 @@ from bot.commands.registry import specs
 from bot.models import Bot, Role
 from chatops_site.configuration import members
 from chatops_site.configuration.application import Application, Row
-from chatops_site.configuration.problems import ConfigurationRefused, Skipped, unknown
+from chatops_site.configuration.problems import ConfigurationRefused, Skipped, Wrong, unknown
 from chatops_site.configuration.reading import Document
 from chatops_site.configuration.sections import SECTIONS, Key
-from chatops_site.configuration.values import SETTERS, platform_of
+from chatops_site.configuration.values import SETTERS, platform_of, text_of
 from repos.models import Environment, Repository
 
 
@@ -180,8 +181,28 @@ def _check_order(row: Row, environment: Environment) -> None:
         at = at.after
 
 
+def _begin_earlier(rows: list[Row]) -> None:
+    """An environment that only an "after" names comes into being; nothing can be deployed there yet."""
+    for row in rows:
+        with row.judging("after"):
+            name = text_of(row.values.get("after") or "")
+            if not name or Environment.objects.filter(name=name).exists():
+                continue
+            if ("environments", name.casefold()) in row.application.refused:
+                raise Skipped
+            earlier = Environment(name=name)
+            try:
+                earlier.full_clean()
+            except ValidationError as error:
+                raise Wrong(" ".join(error.messages)) from None
+            row.application.save(earlier)
+
+
 Checks = Mapping[str, Callable[[Row, Any], None]]
 _TAKERS: Final[Mapping[str, Callable[[Row], None]]] = {"grants": members.take_grant}
-_FINISHERS: Final[Mapping[str, Callable[[list[Row]], None]]] = {"people": members.settle}
+_FINISHERS: Final[Mapping[str, Callable[[list[Row]], None]]] = {
+    "people": members.settle,
+    "environments": _begin_earlier,
+}
 _CHECKS: Final[Checks] = {"roles": _check_role, "bots": _check_bot}
 _LAST_CHECKS: Final[Checks] = {"repositories": _check_default, "environments": _check_order}

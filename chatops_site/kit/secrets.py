@@ -77,7 +77,7 @@ def _seal(value: str) -> str:
 
 def _open(token: str, field: "EncryptedField | EncryptedJSONField") -> str:
     try:
-        value = fernet().decrypt(token).decode()
+        value = _decrypted(token, tuple(settings.ENCRYPTION_KEYS))
     except InvalidToken:
         raise WrongKey(
             _(
@@ -88,6 +88,12 @@ def _open(token: str, field: "EncryptedField | EncryptedJSONField") -> str:
         ) from None
     remember(value)
     return value
+
+
+@lru_cache(maxsize=256)
+def _decrypted(token: str, keys: tuple[str, ...]) -> str:
+    """Every webhook and every run reads the same few tokens; a new key or a new token misses."""
+    return _fernet(keys).decrypt(token).decode()
 
 
 def _noted(secrets: dict[str, str]) -> dict[str, str]:
