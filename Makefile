@@ -16,7 +16,7 @@ PRODUCTION := env SECRET_KEY=$$($(RUN) -c 'import secrets; print(secrets.token_u
 FOLDERS := chatops_site bot repos audit tests
 
 .PHONY: help test demo check bench clean lint types settings dependencies translations
-.PHONY: suite-sqlite suite-postgres suite-full translations-compile
+.PHONY: suite-postgres suite-full translations-compile
 .DEFAULT_GOAL := help
 
 help:
@@ -55,7 +55,7 @@ test: $(TOOLS)
 demo: $(RUNTIME)
 	@exec $(RUN) -m chatops_site.demo $(if $(PORT),--port $(PORT)) $(ARGS)
 
-check: lint types settings dependencies translations suite-sqlite suite-postgres suite-full
+check: lint types settings dependencies translations test suite-postgres suite-full
 	@echo "Everything holds."
 
 lint: $(TOOLS)
@@ -77,9 +77,6 @@ translations: $(TOOLS)
 
 translations-compile: $(TOOLS)
 	@$(RUN) .ci/translations.py compile
-
-suite-sqlite: $(TOOLS)
-	@$(SQLITE) $(PYTEST) -m "not full and not postgres" $(COVERAGE) $(ARGS)
 
 suite-postgres: $(TOOLS)
 	@.ci/with_postgres $(PYTEST) -m "not full" $(ARGS)

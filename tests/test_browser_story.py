@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,9 +61,19 @@ class Demo:
     admin: str
     password: str
 
-    def set_speed(self, factor: float) -> None:
+    @property
+    def sandbox(self) -> Sandbox:
         urls = {"chat": self.chat, "gitee": "", "jenkins": "", "control": f"{self.chat}__control"}
-        Sandbox(urls).set_speed(factor)
+        return Sandbox(urls)
+
+    def refuse_two(self) -> None:
+        """What the admin's tests look for, in whatever order they come."""
+        for person in ("zhaoliu", "stranger"):
+            self.sandbox.say(person, "cid-dev", "/merge 234 shop")
+        end = time.monotonic() + READY_SECONDS
+        while sum(one["from"] == "bot" for one in self.sandbox.messages()) < 2:
+            assert time.monotonic() < end, "nobody was refused"
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module", name="demo")
@@ -85,7 +96,8 @@ def demo_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     try:
         demo = _demo(running)
         watch.cancel()
-        demo.set_speed(SPEED)
+        demo.sandbox.set_speed(SPEED)
+        demo.refuse_two()
         yield demo
     finally:
         watch.cancel()

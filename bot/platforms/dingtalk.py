@@ -369,7 +369,8 @@ def _session_origins(api_base: str) -> tuple[str, ...]:
     if not api_base:
         return SESSION_ORIGINS
     origin = _ORIGIN.match(api_base)
-    return (origin[0],) if origin else ()
+    # A stand-in or a proxy may serve DingTalk's paths below one of its own.
+    return tuple({origin[0]: None, api_base.rstrip("/"): None}) if origin else ()
 
 
 def _group(route: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -79,6 +79,11 @@ def _stay(company: Company, folder: Path, ports: Ports) -> int:
         if dead:
             raise CannotStart(company.epitaph(dead))
         return 0
+    except CannotStart:
+        # Whoever ends it while it is starting ends its first steps too: that is no failure.
+        if company.stopping:
+            return 0
+        raise
     finally:
         company.stop()
 
