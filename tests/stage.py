@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import psycopg
 
 from chatops_site.sandbox.client import Sandbox
 from chatops_site.sandbox.dingtalk import CORP, ROBOT_CODE, sign
+from tests.ports import free_block
 
 T = TypeVar("T")
 
@@ -246,7 +246,7 @@ class Stage:
         self.set_jobs(duration=0.5)
         self.answers: list[tuple[Packet, int]] = []
         self._processes: list[Process] = []
-        self._port = free_port()
+        self._port = free_block()
         self._journal_from = max((e["n"] for e in self.sandbox.journal()[-1:]), default=0)
         self._said_from = max((m["n"] for m in self.sandbox.messages()[-1:]), default=0)
 
@@ -441,12 +441,6 @@ def _next_millisecond() -> int:
     with _millisecond_lock:
         _last_millisecond = max(int(time.time() * 1000), _last_millisecond + 1)
         return _last_millisecond
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def opened() -> Iterator[Theatre]:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from chatops_site.sandbox.client import Sandbox
 from tests.installed import chromium
+from tests.ports import free_block
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 WIDE: Final = (1440, 900)
@@ -38,19 +38,6 @@ OPENED: Final = (
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
-
-
-def free_block() -> int:
-    """A port for the portal and, 100 above, three for the sandbox; below those that the system gives away."""
-    for first in range(21_000 + os.getpid() % 40 * 200, 32_000, 200):
-        if all(_is_free(port) for port in (first, *range(first + 100, first + 103))):
-            return first
-    raise AssertionError("no free ports between 21000 and 32000")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) != 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """make demo: a whole portal on loopback that answers, and that leaves nothing behind when it ends."""
 
-import itertools
 import json
 import os
 import re
@@ -11,15 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from chatops_site.demo.premises import ROOT, CannotStart, Ports, configuration, find_ports, keys
 from chatops_site.sandbox.client import Sandbox
+from tests.ports import free_block
 
-PORT: Final = 16_800
-# All of it is to be one process group a test, so that tests side by side keep to their own ports.
 pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("demo")]
 
 
@@ -28,6 +25,7 @@ class Demo:
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
+        self.ports = Ports(port)
         self.said = folder.parent / "said"
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
@@ -65,12 +63,9 @@ class Demo:
 @pytest.fixture(name="start")
 def start_fixture(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
     begun: list[Demo] = []
-    last = sum(map(ord, tmp_path.as_posix())) % 10
-    ports = itertools.count(PORT + (0 if "says_where" in tmp_path.name else 200 + 200 * last), 2000)
 
     def _start() -> Demo:
-        # Each its own: a port whose connections have just been closed is not free at once.
-        begun.append(Demo(tmp_path / "demo", next(ports)))
+        begun.append(Demo(tmp_path / "demo", free_block()))
         return begun[-1]
 
     yield _start
@@ -107,9 +102,8 @@ def lives(pid: int) -> bool:
     return True
 
 
-def ask_for_help() -> str:
+def ask_for_help(chat: str) -> str:
     """Says /help as 张三 and waits for the answer."""
-    chat = Ports(PORT).chat_url
     urls = {"chat": chat, "gitee": "", "jenkins": "", "control": f"{chat}/__control"}
     sandbox = Sandbox(urls)
     assert sandbox.say("zhangsan", "cid-release", "/help")["status"] == 200
@@ -129,11 +123,11 @@ def test_it_says_where_everything_is_answers_in_chat_and_ends_without_orphans(
     said = demo.wait_until_it_says("Ctrl-C")
     pids = children_of(demo.process.pid)
 
-    answer, second = ask_for_help(), start_beside(demo)
+    answer, second = ask_for_help(demo.ports.chat_url), start_beside(demo)
     status = demo.end(signal.SIGINT)
 
-    assert f"http://127.0.0.1:{PORT}/admin/" in said
-    assert f"http://127.0.0.1:{PORT + 100}/" in said
+    assert f"{demo.ports.portal_url}/admin/" in said
+    assert f"{demo.ports.chat_url}/" in said
     assert re.search(r"admin / \S{12}\n", said)
     assert "/merge 233" in answer
     assert "A demo is running here already; end it with Ctrl-C first." in second

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from chatops_site.sandbox.client import Sandbox, SandboxError
+from tests.ports import free_block
 
 TOKEN = {"Authorization": "Bearer demo-gitee-token"}
 BOT = ("bot", "demo-jenkins-token")
@@ -54,28 +55,13 @@ def test_it_says_where_its_systems_are(sandbox: Sandbox) -> None:
 
 
 def test_ports_follow_each_other_when_one_is_named() -> None:
-    port = _three_free_ports()
+    port = free_block() + 100
 
     with Sandbox.start(port=port, state="bare") as sandbox:
         assert sandbox.chat == f"http://127.0.0.1:{port}"
         assert sandbox.gitee == f"http://127.0.0.1:{port + 1}/api/v5"
         assert sandbox.jenkins == f"http://127.0.0.1:{port + 2}/jenkins"
         assert sandbox.state()["pull_requests"] == []
-
-
-def _three_free_ports() -> int:
-    for port in range(23_000, 24_000, 7):
-        sockets = [socket.socket() for _ in range(3)]
-        try:
-            for index, one in enumerate(sockets):
-                one.bind(("127.0.0.1", port + index))
-            return port
-        except OSError:
-            continue
-        finally:
-            for one in sockets:
-                one.close()
-    raise AssertionError("no three free ports")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

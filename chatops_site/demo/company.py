@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import http.client
+import os
 import signal
 import subprocess
 import sys
@@ -101,7 +102,7 @@ class Company:
         return "\n".join([f"{name} ended with status {status}; its last lines ({log}):", *last])
 
     def stop(self) -> None:
-        """The newest first; who does not go within the grace is killed."""
+        """The newest first; who does not go within the grace is killed, and what it had started with it."""
         ending = list(reversed(self._running.values()))
         for each in ending:
             with contextlib.suppress(ProcessLookupError):
@@ -111,7 +112,8 @@ class Company:
             try:
                 each.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                each.kill()
+                # Its whole session: without their master gunicorn's workers would keep the port a while.
+                os.killpg(each.pid, signal.SIGKILL)
                 each.wait()
         self._running.clear()
 
