@@ -146,6 +146,7 @@ def _sqlite(base: Path, config: dict[str, Any]) -> dict[str, Any]:
     """WAL, FULL and IMMEDIATE were measured together: nothing acknowledged is lost, no write fails."""
     path = base / config["NAME"]
     path.parent.mkdir(parents=True, exist_ok=True)
+    config["ENGINE"] = "chatops_site.kit.sqlite"
     config["NAME"] = str(path)
     config["CONN_MAX_AGE"] = None
     config["OPTIONS"] = {

@@ -13,3 +13,5 @@ os.environ.setdefault("LANGUAGE_CODE", "en")
 from chatops_site.settings import *
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"] == "chatops_site.kit.sqlite":
+    DATABASES["default"]["TEST"] = {"NAME": ":memory:"}
