@@ -1,15 +1,14 @@
 """Accepts a message: everything it leads to is on disk in one transaction before the platform gets its 200."""
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -30,11 +29,9 @@ from bot.wording import BLOCKED, cut
 from chatops_site.kit.failpoints import reach
 from chatops_site.kit.prepared import Select, insert
 from chatops_site.kit.redaction import redact
+from chatops_site.kit.together import Together
 
 TEXT_KEPT: Final = 1000
-
-# gunicorn's threads would back off from SQLite's one writer for up to half a second; in line they do not.
-_one_writer = threading.Lock()
 
 
 class Answer(StrEnum):
@@ -63,9 +60,7 @@ def accept(bot: Bot | None, message: IncomingMessage) -> Accepted:
             return _ignore(bot, message, verdict.reason, now)
         run = _run(bot, message, verdict, person, now)
         try:
-            with _in_line(), transaction.atomic():
-                _write(bot, message, verdict, run, now)
-                reach("c1")
+            _acceptances.commit(_Acceptance(bot, message, verdict, run))
         except IntegrityError as problem:
             return _repeated(bot, message, problem)
     reach("c2")
@@ -80,7 +75,7 @@ def accept(bot: Bot | None, message: IncomingMessage) -> Accepted:
 def ignore(bot: Bot, ignored: Ignored) -> Answer:
     """Authentic, but nothing to run: only the record knows, and nothing else comes under its signature."""
     try:
-        with _in_line(), transaction.atomic():
+        with transaction.atomic():
             if ignored.proof is not None:
                 _insert_proof(bot, ignored.proof, timezone.now())
             record(_ignored_fact(bot, message_id=ignored.message_id, reason=ignored.reason))
@@ -91,7 +86,7 @@ def ignore(bot: Bot, ignored: Ignored) -> Answer:
 
 def remember(bot: Bot, proof: Proof) -> None:
     """The signature of a message that was refused for another reason: no other body may use it."""
-    with contextlib.suppress(IntegrityError), _in_line(), transaction.atomic():
+    with contextlib.suppress(IntegrityError), transaction.atomic():
         _insert_proof(bot, proof, timezone.now())
 
 
@@ -108,8 +103,9 @@ def _insert_proof(bot: Bot, proof: Proof, now: datetime) -> None:
 
 def _ignore(bot: Bot | None, message: IncomingMessage, reason: str, now: datetime) -> Accepted:
     try:
-        with _in_line(), transaction.atomic():
-            _insert_delivery(bot, message, now)
+        with transaction.atomic():
+            if bot is not None:
+                insert([_delivery(bot, message, now)])
             hinted = bot is not None and message.private and reason == "text"
             if bot is not None and hinted:
                 replies.owe_without_run(bot, message.route, _hint(), now=now)
@@ -150,15 +146,6 @@ def _ignored_fact(
         reason=reason,
         **more,
     )
-
-
-@contextlib.contextmanager
-def _in_line() -> Iterator[None]:
-    if connection.vendor != "sqlite":
-        yield
-        return
-    with _one_writer:
-        yield
 
 
 def _asker(bot: Bot | None, message: IncomingMessage, now: datetime) -> tuple[Asker, Person | None]:
@@ -260,30 +247,42 @@ def _refused(run: Run, verdict: Verdict, now: datetime) -> Run:
     return run
 
 
-def _write(
-    bot: Bot | None, message: IncomingMessage, verdict: Verdict, run: Run, now: datetime
-) -> None:
+@dataclass(frozen=True)
+class _Acceptance:
+    bot: Bot | None
+    message: IncomingMessage
+    verdict: Verdict
+    run: Run
+
+
+def _write(accepted: Sequence[_Acceptance]) -> None:
     """The whole of it, in one transaction; the record comes last."""
-    _insert_delivery(bot, message, now)
-    insert([run])
-    if verdict.refused:
-        replies.owe(run, Reply.Kind.FINAL, run.summary, now=now)
-    if verdict.stranger and bot is not None and message.sender.id:
-        _request_access(bot, message)
-    record(*_facts(message, verdict, run))
+    deliveries = [
+        _delivery(one.bot, one.message, one.run.accepted_at) for one in accepted if one.bot
+    ]
+    if deliveries:
+        insert(deliveries)
+    insert([one.run for one in accepted])
+    for one in accepted:
+        if one.verdict.refused:
+            replies.owe(one.run, Reply.Kind.FINAL, one.run.summary, now=one.run.accepted_at)
+        if one.verdict.stranger and one.bot is not None and one.message.sender.id:
+            _request_access(one.bot, one.message)
+    record(*(told for one in accepted for told in _facts(one.message, one.verdict, one.run)))
+    reach("c1")
 
 
-def _insert_delivery(bot: Bot | None, message: IncomingMessage, now: datetime) -> None:
-    if bot is None:
-        return
-    delivery = Delivery(
+_acceptances: Final = Together(_write)
+
+
+def _delivery(bot: Bot, message: IncomingMessage, now: datetime) -> Delivery:
+    return Delivery(
         bot=bot,
         message_id=message.message_id,
         signature_digest=message.proof.signature_digest if message.proof else None,
         body_digest=message.proof.body_digest if message.proof else "",
         at=now,
     )
-    insert([delivery])
 
 
 def _request_access(bot: Bot, message: IncomingMessage) -> None:
