@@ -8,8 +8,6 @@ from pathlib import Path
 
 import django
 
-from chatops_site.sandbox.client import Sandbox
-
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
@@ -27,12 +25,8 @@ def main() -> None:
             import_module("tests.bench.portal"),
             import_module("tests.bench.measure"),
         )
-        with Sandbox.start(port=0, state="bare", speed=20.0) as sandbox:
-            portal = portal_module.BenchPortal(folder, url, sandbox)
-            try:
-                measure.measure(portal)
-            finally:
-                portal.stop()
+        with portal_module.opened(folder, url) as portal:
+            measure.measure(portal)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bot.models import Account, Bot, Grant, Person, Role, Run
+from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
 from repos.models import Forge, Repository
 from tests.bench.load import Sample, fire, percentile, post
 from tests.bench.portal import BenchPortal, webhook
@@ -45,7 +46,7 @@ def accept_rate(portal: BenchPortal, label: str, settings: str) -> float:
         requests = [post("/bare/", b"", {})] * ACCEPTED
     else:
         requests = [
-            webhook(n, text=f"/pr {n % BURST + 1}", person=n % PEOPLE, chat=portal.sandbox.chat)
+            webhook(n, text=f"/pr {n % BURST + 1}", person=n % PEOPLE, session=portal.session)
             for n in range(1_000_000, 1_000_000 + ACCEPTED)
         ]
     fire(portal.port, requests[:100], connections=8)
@@ -64,7 +65,7 @@ def latency(portal: BenchPortal) -> None:
     for n in range(LATENCY):
         samples, _seconds = fire(
             portal.port,
-            [webhook(n, text=f"/pr {n + 1}", person=n % PEOPLE, chat=portal.sandbox.chat)],
+            [webhook(n, text=f"/pr {n + 1}", person=n % PEOPLE, session=portal.session)],
             connections=1,
         )
         sent.append(samples[0].sent_at)
@@ -94,7 +95,7 @@ def burst(portal: BenchPortal) -> None:
             2_000_000 + n,
             text=f"/comment {n + 1} burst-{n}",
             person=n % PEOPLE,
-            chat=portal.sandbox.chat,
+            session=portal.session,
         )
         for n in range(BURST)
     ]
@@ -135,16 +136,16 @@ def seed(portal: BenchPortal) -> None:
         name="shop", forge=forge, path="acme/shop", default=True, checks="none"
     )
     settings = {
-        "app_key": "demodingkey",
-        "robot_code": "dingdemorobot",
-        "corp_id": "ding-demo-corp",
+        "app_key": APP_KEY,
+        "robot_code": ROBOT_CODE,
+        "corp_id": CORP,
         "api_base": portal.sandbox.chat,
     }
     Bot.objects.create(
         name="ops",
         platform="dingtalk",
         settings=settings,
-        secrets={"app_secret": "demo-app-secret"},
+        secrets={"app_secret": APP_SECRET},
         language="en",
     )
     role = Role.objects.create(name="all", commands=["pr", "comment", "approve"])
@@ -153,7 +154,7 @@ def seed(portal: BenchPortal) -> None:
             name=f"P{n}", username=f"p{n}", forge_logins={"gitee": f"p{n}"}
         )
         Account.objects.create(
-            person=person, platform="dingtalk", tenant="ding-demo-corp", external_id=f"bench{n}"
+            person=person, platform="dingtalk", tenant=CORP, external_id=f"bench{n}"
         )
         Grant.objects.create(person=person, role=role)
 

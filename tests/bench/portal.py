@@ -1,5 +1,6 @@
 """A whole portal for measuring: sandbox, database, gunicorn and worker as processes of their own."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -8,19 +9,22 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bot.platforms.dingtalk import sign
 from chatops_site.sandbox.client import Sandbox
+from chatops_site.sandbox.dingtalk import APP_SECRET, CORP, ROBOT_CODE
 from tests.bench.load import post
+from tests.portal import Post
+from tests.ports import free_block
 
 ROOT = Path(__file__).resolve().parents[2]
 # Signatures are apart by whole milliseconds, and young enough for commands that change things.
 NEWEST_STAMP = int(time.time() * 1000)
 _stamps = itertools.count()
-CORP, ROBOT, SECRET = "ding-demo-corp", "dingdemorobot", "demo-app-secret"
 
 
 @dataclass
@@ -49,7 +53,8 @@ class BenchPortal:
     folder: Path
     database_url: str
     sandbox: Sandbox
-    port: int = 8790
+    session: str = ""
+    port: int = field(default_factory=free_block)
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -112,17 +117,32 @@ class BenchPortal:
         return any((self.folder / "wake").glob("*.sock"))
 
 
-def webhook(number: int, *, text: str, person: int, chat: str) -> bytes:
+@contextlib.contextmanager
+def opened(folder: Path, database_url: str) -> Iterator[BenchPortal]:
+    """A portal between stand-ins in which one conversation takes all replies."""
+    post = Post()
+    with Sandbox.start("--portal", post.origin, port=0, state="bare", speed=20.0) as sandbox:
+        portal = BenchPortal(folder, database_url, sandbox)
+        try:
+            sandbox.say("zhangsan", "cid-release", "/help")
+            portal.session = json.loads(post.packets[0][1])["sessionWebhook"]
+            yield portal
+        finally:
+            portal.stop()
+            post.close()
+
+
+def webhook(number: int, *, text: str, person: int, session: str) -> bytes:
     """A signed DingTalk webhook with its own timestamp, as no two real ones share one."""
     now = int(time.time() * 1000)
     stamp = str(NEWEST_STAMP - next(_stamps))
     body = {
-        "conversationId": "cid-bench",
+        "conversationId": "cid-release",
         "conversationType": "2",
         "conversationTitle": "bench",
         "chatbotCorpId": CORP,
         "chatbotUserId": "$:bot",
-        "robotCode": ROBOT,
+        "robotCode": ROBOT_CODE,
         "msgId": f"bench-{number}-{now}",
         "msgtype": "text",
         "text": {"content": f" {text}"},
@@ -131,13 +151,13 @@ def webhook(number: int, *, text: str, person: int, chat: str) -> bytes:
         "senderStaffId": f"bench{person}",
         "senderCorpId": CORP,
         "createAt": now,
-        "sessionWebhook": f"{chat}/robot/sendBySession?session=bench",
+        "sessionWebhook": session,
         "sessionWebhookExpiredTime": now + 5_400_000,
     }
     headers = {
         "Content-Type": "application/json; charset=utf-8",
         "timestamp": stamp,
-        "sign": sign(stamp, SECRET),
+        "sign": sign(stamp, APP_SECRET),
     }
     return post("/webhooks/chat/ops/", json.dumps(body).encode(), headers)
 
