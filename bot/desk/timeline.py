@@ -98,11 +98,12 @@ def _told(entry: Entry, story: _Story) -> Iterator[Moment]:
 
 def _asked(entry: Entry, story: _Story) -> Iterator[Moment]:
     account = " ".join(part for part in (entry.platform, entry.account) if part)
+    understood = entry.canonical if entry.canonical != entry.text else ""
     facts = (
         (_("who"), entry.person or entry.account_name or story.run.actor),
         (_("account"), account),
         (_("where"), entry.conversation_name or entry.conversation),
-        (_("understood as"), value_html(entry.canonical) if entry.canonical != entry.text else ""),
+        (_("understood as"), value_html(understood) if understood else ""),
         (_("from"), entry.source_ip),
     )
     yield Moment(_("Asked"), DONE, facts=_full(facts), body=block(entry.text))
