@@ -12,7 +12,7 @@ import pytest
 from tests import stage_oracle as oracle
 from tests.stage import STAFF, Packet, Process, Stage, Theatre, opened, wait_for
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.full]
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,6 @@ def test_deployments_of_one_service_run_one_after_another_in_order(theatre: Thea
         oracle.check(stage)
 
 
-@pytest.mark.full
 def test_two_workers_tell_of_progress_once(theatre: Theatre) -> None:
     with theatre.stage(LEASE_SECONDS="30") as stage:
         stage.set_jobs(duration=4.0)
@@ -213,7 +212,6 @@ def test_a_worker_that_slept_through_its_lease_sends_nothing(theatre: Theatre) -
 # Stopping under load.
 
 
-@pytest.mark.full
 def test_sigterm_under_load_loses_nothing(theatre: Theatre) -> None:
     with theatre.stage(LEASE_SECONDS="30") as stage:
         stage.set_jobs(duration=1.0)

@@ -17,7 +17,7 @@ import pytest
 from tests import stage_oracle as oracle
 from tests.stage import Packet, Process, Stage, Theatre, opened, wait_for
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.full]
 
 ON_SQLITE = not os.environ.get("DATABASE_URL", "").startswith("postgres")
 only_sqlite = pytest.mark.skipif(not ON_SQLITE, reason="is about SQLite's one file")
@@ -119,7 +119,6 @@ def test_a_deployment_that_never_reached_jenkins_is_not_called_unknown(stage: St
     assert built == (1 if final.startswith("✅") else 0)
 
 
-@pytest.mark.full
 def test_jenkins_that_is_silent_beside_a_build_is_waited_for(stage: Stage) -> None:
     before = len(stage.builds(stage.deploy_job))
     name = stage.deploy_job.rpartition("/")[2]
@@ -148,7 +147,6 @@ def test_a_command_that_waited_for_a_worker_too_long_is_not_run(theatre: Theatre
         oracle.everyone_is_answered(stage, crashes=0)
 
 
-@pytest.mark.full
 def test_a_merge_that_was_intended_but_never_sent_expires_too(theatre: Theatre) -> None:
     """The worker died right before the request; the next one comes when nobody wants it any more."""
     with theatre.stage() as stage:
@@ -186,7 +184,6 @@ def test_replies_wait_for_a_chat_platform_that_is_down_and_come_once(stage: Stag
     oracle.effects_are_single(stage)
 
 
-@pytest.mark.full
 def test_a_reply_whose_answer_is_lost_does_not_repeat_the_effect(stage: Stage) -> None:
     number = stage.open_pull()
     stage.sandbox.fault("chat", "reset_after", path_regex="robot/groupMessages")
@@ -268,7 +265,6 @@ def fill(place: Path) -> None:
             filler.write(b"x" * 4096)
 
 
-@pytest.mark.full
 @only_sqlite
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
 def test_a_read_only_database_is_answered_with_503_until_it_is_writable(theatre: Theatre) -> None:
@@ -289,7 +285,6 @@ def test_a_read_only_database_is_answered_with_503_until_it_is_writable(theatre:
         assert len(stage.merges(number)) == 1
 
 
-@pytest.mark.full
 @pytest.mark.skipif(ON_SQLITE, reason="is about a server")
 def test_a_webhook_while_postgresql_throws_its_sessions_out_is_200_or_503(
     theatre: Theatre,
@@ -318,7 +313,6 @@ def delivered(stage: Stage, packet: Packet) -> bool:
 # All of it at once.
 
 
-@pytest.mark.full
 def test_a_storm_of_commands_faults_and_kills_breaks_no_promise(theatre: Theatre) -> None:
     chance = random.Random(20261123)  # noqa: S311 - chosen, not secret
     with theatre.stage(LEASE_SECONDS="3") as stage:
