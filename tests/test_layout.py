@@ -37,8 +37,8 @@ ROOMS: Final = (
     "language",
     "arguments",
     "phrasing",
-    "replies",
     "commands",
+    "replies",
     "models",
     "runs",
     "people",
@@ -49,7 +49,6 @@ ROOMS: Final = (
 # Narrower than their place: what else the design keeps apart.
 APART: Final = {
     "engine": ("views", "dispatch", "verdict", "language", "arguments", "phrasing"),
-    "replies": ("commands",),
     "people": ("platforms",),
 }
 # Django reads these; they import what they migrate or gather.

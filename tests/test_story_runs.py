@@ -8,7 +8,7 @@ import requests
 from django.utils import timezone
 
 from bot.people.models import Grant
-from bot.runs.models import Effect, EffectState, Run, RunState
+from bot.runs.models import Effect, EffectState, Reply, Run, RunState
 from repos.models import Repository
 from tests.portal import Chat, deployed, last_run, master, merge, plain, story
 
@@ -182,11 +182,14 @@ def test_a_queued_run_is_cancelled_before_it_begins(chat: Chat) -> None:
     chat.turn()
     chat.send_replies()
 
-    assert chat.heard()[-1].startswith(f"✅ Cancelled before it began: run {waiting.pk}")
+    told = chat.heard()[-2:]
+    assert any(text.startswith(f"✅ Cancelled before it began: run {waiting.pk}") for text in told)
+    assert any(text.startswith("⛔ Cancelled by 王芳 before it began\n") for text in told)
+    assert [one.kind for one in waiting.replies.all()] == [Reply.Kind.FINAL]
     waiting.refresh_from_db()
     assert waiting.state == RunState.CANCELLED
     assert deployed(chat) == []
-    assert story(waiting)[-1] == "run.finished"
+    assert story(waiting)[-2:] == ["run.finished", "reply.sent"]
 
 
 def test_a_running_build_is_stopped_and_tells_its_own_end(chat: Chat) -> None:
@@ -200,6 +203,40 @@ def test_a_running_build_is_stopped_and_tells_its_own_end(chat: Chat) -> None:
     assert "⛔ Cancelled by 王芳: myservice → production · build 1" in said
     run.refresh_from_db()
     assert run.state == RunState.CANCELLED
+
+
+@pytest.mark.parametrize("mode", ["html200", "status"])
+def test_a_build_whose_server_answers_nonsense_is_followed_on(chat: Chat, mode: str) -> None:
+    run = begin_a_long_deployment(chat)
+    more = {"status": 403} if mode == "status" else {}
+    chat.sandbox.fault("jenkins", mode, method="GET", path_regex="/job/", times=1, **more)
+    Run.objects.filter(pk=run.pk).update(due_at=timezone.now())
+    chat.turn()
+    run.refresh_from_db()
+    assert run.state == RunState.RUNNING
+
+    chat.sandbox.change_jenkins("finish", path="team/myservice-deploy")
+    Run.objects.filter(pk=run.pk).update(due_at=timezone.now())
+    chat.carry_out()
+
+    assert chat.heard()[-1].startswith("✅ Deployed myservice")
+
+
+def test_a_stop_that_jenkins_refuses_does_not_end_the_run(chat: Chat) -> None:
+    run = begin_a_long_deployment(chat)
+    chat.sandbox.fault("jenkins", "status", method="POST", path_regex="/stop", status=403)
+
+    chat.only_say(f"/cancel {run.pk}", by="wangfang")
+    for _ in range(3):
+        chat.turn()
+
+    run.refresh_from_db()
+    assert run.state == RunState.RUNNING
+    chat.sandbox.change_jenkins("finish", path="team/myservice-deploy")
+    Run.objects.filter(pk=run.pk).update(due_at=timezone.now())
+    chat.carry_out()
+    run.refresh_from_db()
+    assert run.state == RunState.SUCCEEDED
 
 
 def test_what_has_ended_cannot_be_cancelled(chat: Chat) -> None:

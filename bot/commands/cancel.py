@@ -4,15 +4,16 @@ from collections.abc import Callable
 from typing import Final
 
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.record import Event, record
+from bot import replies
 from bot.commands.base import Argument, Attempt, Command, Done, Kind, Refusal, Spec, Step
 from bot.commands.history import named_run, run_line
 from bot.runs import wake
-from bot.runs.models import Run, RunState
+from bot.runs.models import Reply, Run, RunState
 from bot.runs.story import fact
 from bot.wording import BLOCKED, DONE, UNDER_WAY, escape, lines
 
@@ -34,30 +35,35 @@ class Cancel(Command):
 
 def _take_out(run: Run, actor: str) -> Done:
     """A queued run has done nothing; whoever claims it in this very moment sees the request instead."""
+    if not _taken_out(run, actor):
+        return _ask_to_stop(run, actor)
+    text = _("%(mark)s Cancelled before it began: run %(run)d") % {"mark": DONE, "run": run.pk}
+    return Done(lines(text, run_line(run)), reason="cancelled_queued")
+
+
+def _taken_out(run: Run, actor: str) -> bool:
+    """Whoever asked for it is told too, in their conversation and language; what waited for it goes on."""
+    now = timezone.now()
+    with translation.override(run.language):
+        summary = lines(
+            _("%(mark)s Cancelled by %(actor)s before it began")
+            % {"mark": BLOCKED, "actor": escape(actor)},
+            run_line(run),
+        )
     with transaction.atomic():
-        now = timezone.now()
         taken = Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(
             state=RunState.CANCELLED,
             finished_at=now,
             reason="cancelled",
             cancel_requested_by=actor,
-            summary=_("%(mark)s Cancelled by %(actor)s before it began")
-            % {"mark": BLOCKED, "actor": escape(actor)},
+            summary=summary,
         )
         if taken:
-            record(
-                fact(
-                    run,
-                    Event.RUN_FINISHED,
-                    outcome=RunState.CANCELLED,
-                    reason="cancelled",
-                    detail=actor,
-                )
-            )
-    if not taken:
-        return _ask_to_stop(run, actor)
-    text = _("%(mark)s Cancelled before it began: run %(run)d") % {"mark": DONE, "run": run.pk}
-    return Done(lines(text, run_line(run)), reason="cancelled_queued")
+            ended = {"outcome": RunState.CANCELLED, "reason": "cancelled", "detail": actor}
+            record(fact(run, Event.RUN_FINISHED, **ended))
+            replies.owe(run, Reply.Kind.FINAL, summary, now=now)
+            transaction.on_commit(lambda: wake.ready(0))
+    return bool(taken)
 
 
 def _ask_to_stop(run: Run, actor: str) -> Done:
