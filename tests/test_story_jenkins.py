@@ -232,6 +232,28 @@ def test_rollback_deploys_the_commit_before_the_live_one(chat: Chat) -> None:
     assert now_live.sha == first
 
 
+def test_rollback_after_a_failed_deployment_goes_to_the_last_good_one(chat: Chat) -> None:
+    chat.say("/deploy myservice")
+    good = merge(chat)
+    chat.say("/deploy myservice")
+    merge(chat, 234)
+    chat.sandbox.change_jenkins("set_job", path="team/myservice-deploy", result="FAILURE")
+    assert "`/rollback myservice to production`" in chat.say("/deploy myservice")
+    chat.sandbox.change_jenkins("set_job", path="team/myservice-deploy", result="SUCCESS")
+
+    assert chat.say("/rollback myservice").startswith(f"✅ Deployed myservice {good[:7]}")
+
+
+def test_a_second_rollback_does_not_return_to_what_the_first_one_left(chat: Chat) -> None:
+    oldest = master(chat)
+    chat.say("/deploy myservice")
+    merge(chat)
+    chat.say("/deploy myservice")
+    assert chat.say("/rollback myservice").startswith(f"✅ Deployed myservice {oldest[:7]}")
+
+    assert chat.say("/rollback myservice").startswith("⛔ Not rolled back: myservice → production")
+
+
 def test_without_an_earlier_deployment_there_is_nothing_to_go_back_to(chat: Chat) -> None:
     chat.say("/deploy myservice")
 

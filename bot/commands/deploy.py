@@ -28,7 +28,7 @@ from bot.commands.following import (
     parameters,
     values_of,
 )
-from bot.commands.live import before, live
+from bot.commands.live import last_good, live
 from bot.runs.models import Run, RunState
 from bot.wording import BLOCKED, DONE, duration, escape, lines, sentences, sha7
 from repos.builds import Result
@@ -102,7 +102,8 @@ class Deployment(Command):
         )
         now_live = live(*service_and_environment(attempt))
         still = _("Live is still %(sha)s.") % {"sha": sha7(now_live.sha)} if now_live else ""
-        back = f" · `/rollback {self._where(attempt)}`" if now_live else ""
+        other = now_live and now_live.sha != attempt.run.sha
+        back = f" · `/rollback {self._where(attempt)}`" if other else ""
         again = f"`/retry {attempt.run.pk}`{back}"
         return failure(attempt, job, followed, first=first, last=sentences(still, again))
 
@@ -164,7 +165,7 @@ class Rollback(Deployment):
     def pin(self, attempt: Attempt) -> tuple[str, str]:
         if attempt.run.retry_of is not None and attempt.run.retry_of.sha:
             return attempt.run.retry_of.sha, ""
-        earlier = before(*service_and_environment(attempt))
+        earlier = last_good(*service_and_environment(attempt))
         if earlier is None:
             text = _(
                 "%(mark)s Not rolled back: %(target)s\nThe portal knows no earlier deployment of another commit there."

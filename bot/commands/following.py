@@ -13,11 +13,14 @@ from bot.commands.base import Again, Attempt, Done, Intent, Json, Later, Refusal
 from bot.runs.models import EffectState, RunState
 from bot.wording import BLOCKED, UNDER_WAY, UNKNOWN, block, duration, escape, lines, link
 from repos.builds import RUN_PARAMETER, Build, Result, Triggered
+from repos.errors import BadAnswer, Forbidden, RemoteError, TokenRefused
 from repos.jenkins import Jenkins
 from repos.models import Job
 
 # A finished queue item is forgotten by Jenkins after 5 minutes; so long we ask for it before we give up.
 LONGEST_WITHOUT_TRACE: Final = timedelta(minutes=10)
+# So long a build is followed whose server refuses to tell of it.
+LONGEST_UNREADABLE: Final = timedelta(hours=2)
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 # How long each way of stopping is given before a harder one is tried.
 SECONDS_PER_STOP: Final = 15
@@ -74,13 +77,38 @@ def follow(attempt: Attempt, job: Job, intent: Any, *, doing: Callable[[], str])
     )
     # From here on only Jenkins is asked: a slow forge shall not hold its build up, nor the reverse.
     attempt.run.lane = f"jenkins:{job.jenkins.name}"
+    line = doing()
+    try:
+        return _look(attempt, jenkins, job, trigger, doing=line)
+    except (BadAnswer, Forbidden, TokenRefused) as problem:
+        return _look_again(attempt, problem)
+
+
+def _look(
+    attempt: Attempt, jenkins: Jenkins, job: Job, trigger: Json, *, doing: str
+) -> Followed | Step:
     number = attempt.run.progress.get("build") or trigger.get("build")
     if number is None:
         number = _number(attempt, jenkins, job.path, trigger)
         if not isinstance(number, int):
             return number
         attempt.remember(build=number)
-    return _watch(attempt, jenkins, job, number, doing=doing(), joined=bool(trigger.get("joined")))
+    return _watch(attempt, jenkins, job, number, doing=doing, joined=bool(trigger.get("joined")))
+
+
+def _look_again(attempt: Attempt, problem: RemoteError) -> Step:
+    """The build goes on whatever its server says of it now: nothing else may take its place meanwhile."""
+    if attempt.now - attempt.run.accepted_at < LONGEST_UNREADABLE:
+        return Later(10, progress=f"{UNDER_WAY} {problem.sentence}")
+    url = attempt.run.external.get("url", "")
+    text = lines(
+        _("%(mark)s Outcome unknown: %(target)s")
+        % {"mark": UNKNOWN, "target": escape(attempt.run.target)},
+        f"{problem.sentence} {link(_('build'), url) if url else ''}".strip(),
+        _("Look there yourself, then `/retry %(run)d` or `/cancel %(run)d`.")
+        % {"run": attempt.run.pk},
+    )
+    return Done(text, state=RunState.UNKNOWN, reason="unreadable")
 
 
 def _prepare(attempt: Attempt, jenkins: Jenkins, intent: Callable[[], Intent]) -> Intent:
@@ -194,8 +222,12 @@ def _stop(attempt: Attempt, jenkins: Jenkins, path: str, number: int) -> Step:
     tried, at = progress.get("stops", 0), progress.get("stopped_at", 0.0)
     now = timezone.now().timestamp()
     if tried < len(STOPS) and now - at >= (SECONDS_PER_STOP if tried else 0):
-        getattr(jenkins, STOPS[tried])(path, number)
         attempt.remember(stops=tried + 1, stopped_at=now)
+        try:
+            getattr(jenkins, STOPS[tried])(path, number)
+        except RemoteError as problem:
+            # The build goes on, and so does following it: a job may know no harder way, or we may not stop it.
+            return Later(1, progress=f"{BLOCKED} {problem.sentence}")
     return Later(1)
 
 
@@ -218,13 +250,24 @@ def failure(attempt: Attempt, job: Job, followed: Followed, *, first: str, last:
     head += _(", after %(time)s") % {"time": duration(build.duration)}
     word = "" if build.result is Result.FAILURE else result_word(build.result)
     parts = [part for part in (head, word, build_link(build)) if part]
-    tail = block(jenkins.log_tail(job.path, build.number, lines=20))
-    text = "\n".join([" · ".join(parts), tail, last])
+    tail = _log_tail(jenkins, job.path, build)
+    text = "\n".join(part for part in (" · ".join(parts), tail, last) if part)
     return Done(text, state=RunState.FAILED, reason="build_failed")
 
 
+def _log_tail(jenkins: Jenkins, path: str, build: Build) -> str:
+    """ "" where it cannot be read: the result does not wait for what illustrates it."""
+    try:
+        return block(jenkins.log_tail(path, build.number, lines=20))
+    except RemoteError:
+        return ""
+
+
 def _failed_stage(jenkins: Jenkins, path: str, build: Build) -> str:
-    stages = jenkins.stages(path, build.number)
+    try:
+        stages = jenkins.stages(path, build.number)
+    except RemoteError:
+        return ""
     failed = [stage.name for stage in stages if stage.status in {"FAILED", "UNSTABLE", "ABORTED"}]
     return failed[0] if failed else ""
 
