@@ -22,6 +22,13 @@ def begin_a_long_deployment(chat: Chat, by: str = "zhangsan") -> Run:
     return chat.turn_until_built()
 
 
+def finish_the_deployment(chat: Chat, run: Run) -> None:
+    chat.sandbox.change_jenkins("finish", path="team/myservice-deploy")
+    Run.objects.filter(pk=run.pk).update(due_at=timezone.now())
+    chat.carry_out()
+    run.refresh_from_db()
+
+
 def leave_unknown(chat: Chat) -> Run:
     """A deployment whose trigger got no answer and left no trace."""
     run = chat.only_say("/deploy myservice")
@@ -215,10 +222,7 @@ def test_a_build_whose_server_answers_nonsense_is_followed_on(chat: Chat, mode: 
     run.refresh_from_db()
     assert run.state == RunState.RUNNING
 
-    chat.sandbox.change_jenkins("finish", path="team/myservice-deploy")
-    Run.objects.filter(pk=run.pk).update(due_at=timezone.now())
-    chat.carry_out()
-
+    finish_the_deployment(chat, run)
     assert chat.heard()[-1].startswith("✅ Deployed myservice")
 
 
@@ -232,10 +236,8 @@ def test_a_stop_that_jenkins_refuses_does_not_end_the_run(chat: Chat) -> None:
 
     run.refresh_from_db()
     assert run.state == RunState.RUNNING
-    chat.sandbox.change_jenkins("finish", path="team/myservice-deploy")
-    Run.objects.filter(pk=run.pk).update(due_at=timezone.now())
-    chat.carry_out()
-    run.refresh_from_db()
+
+    finish_the_deployment(chat, run)
     assert run.state == RunState.SUCCEEDED
 
 
