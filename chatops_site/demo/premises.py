@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from chatops_site.sandbox.forges import FORGES
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "var" / "demo"
 CONFIGURATION: Final = Path(__file__).parent / "portal.yaml"
 FIRST_PORT: Final = 8800
 TRIED: Final = 10
+# The chat, Jenkins and the forges.
+SANDBOX_PORTS: Final = 2 + len(FORGES)
 # As they stand in portal.yaml, which is usable as it is.
-_WRITTEN: Final = ("127.0.0.1:8900", "127.0.0.1:8901", "127.0.0.1:8902")
+_WRITTEN: Final = tuple(f"127.0.0.1:{port}" for port in range(8900, 8900 + SANDBOX_PORTS))
 # Published values of the sandbox, which alone believes them.
 _SANDBOX: Final = {
     "DEMO_GITEE_TOKEN": "demo-gitee-token",
@@ -40,7 +44,7 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True)
 class Ports:
-    """The portal's port; the sandbox has three in a row, a hundred above."""
+    """The portal's port; the sandbox has its own in a row, a hundred above."""
 
     portal: int
 
@@ -50,7 +54,7 @@ class Ports:
 
     @property
     def all(self) -> tuple[int, ...]:
-        return (self.portal, self.chat, self.chat + 1, self.chat + 2)
+        return (self.portal, *range(self.chat, self.chat + SANDBOX_PORTS))
 
     @property
     def portal_url(self) -> str:
@@ -69,7 +73,7 @@ def find_ports(wanted: int | None) -> Ports:
         if all(map(_is_free, ports.all)):
             return ports
     raise CannotStart(
-        f"Port {first} or one of {first + 100} to {first + 102} is in use. "
+        f"Port {first} or one of {first + 100} to {first + 99 + SANDBOX_PORTS} is in use. "
         "Free it, or choose another: make demo PORT=8850"
     )
 

@@ -1,4 +1,4 @@
-"""`python -m chatops_site.sandbox`: Gitee, Jenkins and DingTalk on three ports of loopback."""
+"""`python -m chatops_site.sandbox`: forges, Jenkins and DingTalk, each on a port of loopback."""
 
 import argparse
 import json
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chatops_site.sandbox import chat, demo, gitee, jenkins
+from chatops_site.sandbox import chat, demo, jenkins
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.control import FrontSystem, Parts
+from chatops_site.sandbox.forges import FORGES
 from chatops_site.sandbox.server import Faults, Journal, serve
 from chatops_site.sandbox.world import World
 
@@ -18,7 +19,12 @@ _ENDS = (signal.SIGTERM, signal.SIGINT)
 
 def _options(line: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chatops_site.sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=8900, help="chat; Gitee is +1, Jenkins +2")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8900,
+        help="chat; Gitee is +1, Jenkins +2, the other forges follow",
+    )
     parser.add_argument("--portal", default="http://127.0.0.1:8800", help="where webhooks go")
     parser.add_argument("--bot", default="ops", help="the bot's name in the portal")
     parser.add_argument("--speed", type=float, default=1.0, help="how fast Jenkins' time passes")
@@ -38,24 +44,26 @@ def assemble(*, portal: str, bot: str, speed: float, state: str) -> Parts:
         clock=clock,
         journal=Journal(),
         faults=Faults(),
-        gitee=gitee.build_system(world, clock),
+        forges={name: build(world, clock) for name, (build, _) in FORGES.items()},
         jenkins=builds,
         chat=chat.build_system(world, clock, portal=portal, bot=bot, jenkins=builds.state),
     )
 
 
 def open_ports(parts: Parts, port: int = 0) -> dict[str, str]:
-    """Listens on port, port+1 and port+2 (0: any free ones); gives back the systems' URLs."""
-    systems = (FrontSystem(parts), parts.gitee, parts.jenkins)
+    """Listens on the ports from port on (0: any free ones); gives back the systems' URLs."""
+    first, *others = parts.forges.values()
+    systems = (FrontSystem(parts), first, parts.jenkins, *others)
     ports = [port + index if port else 0 for index in range(len(systems))]
     servers = serve(dict(zip(systems, ports, strict=True)), parts.journal, parts.faults)
     origins = [f"http://127.0.0.1:{server.server_port}" for server in servers]
-    # The chat sends out links and session webhooks, so it has to know where all three are.
-    places = dict(zip(("chat", "gitee", "jenkins"), origins, strict=True))
+    places = dict(zip((system.name for system in systems), origins, strict=True))
+    # The chat sends out links and session webhooks, so it has to know where all are.
     parts.chat.control("listen", places)
+    apis = {name: f"{places[name]}{api}" for name, (_, api) in FORGES.items()}
     return {
+        **apis,
         "chat": origins[0],
-        "gitee": f"{origins[1]}/api/v5",
         "jenkins": f"{origins[2]}/jenkins",
         "control": f"{origins[0]}/__control",
     }

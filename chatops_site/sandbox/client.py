@@ -27,6 +27,7 @@ class Sandbox:
     """
 
     def __init__(self, urls: dict[str, str], running: subprocess.Popen[str] | None = None) -> None:
+        self.urls = urls
         self.chat = urls["chat"]
         self.gitee = urls["gitee"]
         self.jenkins = urls["jenkins"]
@@ -104,6 +105,9 @@ class Sandbox:
         """One more commit on a pull request; gives back the new head."""
         answer = self._ask("POST", "push", repository=repository, number=number, sha=sha)
         return str(answer["sha"])
+
+    def change(self, system: str, op: str, **arguments: Any) -> dict[str, Any]:
+        return self._ask("POST", system, op=op, **arguments)
 
     def change_gitee(self, op: str, **arguments: Any) -> dict[str, Any]:
         return self._ask("POST", "gitee", op=op, **arguments)

@@ -31,12 +31,12 @@ class Parts:
     clock: Clock
     journal: Journal
     faults: Faults
-    gitee: Controlled
+    forges: Mapping[str, Controlled]
     jenkins: Controlled
     chat: Controlled
 
     def systems(self) -> Mapping[str, Controlled]:
-        return {"gitee": self.gitee, "jenkins": self.jenkins, "chat": self.chat}
+        return {**self.forges, "jenkins": self.jenkins, "chat": self.chat}
 
     def reset(self, state: str) -> None:
         """The named world, no faults, an empty journal; the speed stays."""
@@ -70,9 +70,13 @@ def _is_from_here(request: Request) -> bool:
 
 
 def _controlled(parts: Parts, request: Request) -> Response:
-    action = _ACTIONS.get((request.method, "/".join(request.segments[1:])))
+    name = "/".join(request.segments[1:])
+    action = _ACTIONS.get((request.method, name))
+    if action is None and request.method == "POST" and name in parts.systems():
+        action = _change_in(name)
     if action is None:
-        known = ", ".join(f"{method} /__control/{path}" for method, path in _ACTIONS)
+        changes = [("POST", system) for system in parts.systems()]
+        known = ", ".join(f"{method} /__control/{path}" for method, path in [*_ACTIONS, *changes])
         return as_json({"message": f"The control has only: {known}"}, 404)
     try:
         return as_json(action(parts, _arguments(request)))
@@ -98,7 +102,7 @@ def _arguments(request: Request) -> Arguments:
 def _show_state(parts: Parts, _arguments: Arguments) -> Any:
     jenkins = parts.jenkins.state()
     return {
-        **parts.gitee.state(),
+        **parts.forges["gitee"].state(),
         "jenkins": jenkins,
         "deployments": jenkins.get("deployments", []),
         "chat": parts.chat.state(),
@@ -119,7 +123,7 @@ def _reset(parts: Parts, arguments: Arguments) -> Any:
 
 
 def _add_fault(parts: Parts, arguments: Arguments) -> Any:
-    """{"system": "gitee"|"jenkins"|"chat"|"*", "mode": …, "times": 1, …the mode's options}"""
+    """{"system": a forge|"jenkins"|"chat"|"*", "mode": …, "times": 1, …the mode's options}"""
     options = dict(arguments)
     system = str(options.pop("system", "*"))
     if system not in ("*", *parts.systems()):
@@ -133,7 +137,7 @@ def _clear_faults(parts: Parts, _arguments: Arguments) -> Any:
 
 
 def _push(parts: Parts, arguments: Arguments) -> Any:
-    return parts.gitee.control("push", arguments)
+    return parts.forges["gitee"].control("push", arguments)
 
 
 def _set_speed(parts: Parts, arguments: Arguments) -> Any:
@@ -167,7 +171,4 @@ _ACTIONS: dict[tuple[str, str], Callable[[Parts, Arguments], Any]] = {
     ("POST", "push"): _push,
     ("POST", "speed"): _set_speed,
     ("POST", "say"): _say,
-    ("POST", "gitee"): _change_in("gitee"),
-    ("POST", "jenkins"): _change_in("jenkins"),
-    ("POST", "chat"): _change_in("chat"),
 }
