@@ -63,11 +63,13 @@ def validate_ca_file(value: str) -> None:
 
 
 def validate_checks(value: object) -> None:
-    """ "all" (also ""), "none" or a list of check names as the forge shows them."""
-    if value in ("all", "none", ""):
+    """ "all" (also ""), "required" (by the forge), "none" or a list of check names as it shows them."""
+    if value in ("all", "required", "none", ""):
         return
     if not isinstance(value, list):
-        raise ValidationError(_('Required checks are "all", "none" or a list of check names.'))
+        raise ValidationError(
+            _('Required checks are "all", "required", "none" or a list of check names.')
+        )
     for name in _distinct(value):
         if not name.strip() or len(name) > 200 or not name.isprintable():
             raise ValidationError(

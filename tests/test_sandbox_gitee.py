@@ -22,8 +22,8 @@ def test_it_tells_the_owner_of_a_token(gitee: Gitee) -> None:
 
 
 def test_it_takes_the_demo_token_in_the_query_and_in_the_body(gitee: Gitee) -> None:
-    by_query = gitee.call("GET", "/user", login="", params={"access_token": demo.GITEE_TOKEN})
-    comment = {"access_token": demo.GITEE_TOKEN, "body": "hi"}
+    by_query = gitee.call("GET", "/user", login="", params={"access_token": "demo-gitee-token"})
+    comment = {"access_token": "demo-gitee-token", "body": "hi"}
     by_body = gitee.call("POST", f"{SHOP}/pulls/233/comments", login="", json=comment)
     by_form = gitee.call("POST", f"{SHOP}/pulls/233/comments", login="", data=comment)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.platforms import strict_json
-from bot.platforms.strict_json import Malformed, TooMuch, is_clean, parse
+from chatops_site.kit import strict_json
+from chatops_site.kit.strict_json import Malformed, TooMuch, is_clean, parse
 
 VALUES = st.recursive(
     st.none()

@@ -88,9 +88,9 @@ def test_it_takes_checks(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("some", '"all", "none" or a list'),
-        ({"unit": True}, '"all", "none" or a list'),
-        (None, '"all", "none" or a list'),
+        ("some", '"all", "required", "none" or a list'),
+        ({"unit": True}, '"all", "required", "none" or a list'),
+        (None, '"all", "required", "none" or a list'),
         (["unit", 7], "a text in quotes"),
         (["unit", "Unit"], "twice"),
         ([" "], "no name of a check"),

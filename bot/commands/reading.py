@@ -33,11 +33,16 @@ def read(attempt: Attempt) -> PullRequest:
 def judged(attempt: Attempt, pull: PullRequest, *, pinned_sha: str = "") -> Judged:
     """The pull request with every gate's verdict on its current head."""
     repository, forge = repository_of(attempt), attempt.forge()
-    needs_checks = repository.checks != "none"
+    pull = forge.complete(
+        repository.path,
+        pull,
+        checks=repository.checks != "none",
+        required=repository.checks == "required",
+        reviews=True,
+    )
     facts = MergeFacts(
         repository=repository.name,
         pull=pull,
-        checks=forge.checks(repository.path, pull) if needs_checks else (),
         approvers=approvers(repository, pull, own_login=forge.whoami().login),
         approvals_required=max(repository.approvals, 0),
         checks_required=repository.checks or "all",

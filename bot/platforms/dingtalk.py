@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
-from bot.platforms import strict_json
 from bot.platforms.base import (
     Ignored,
     IncomingMessage,
@@ -32,6 +31,7 @@ from bot.platforms.base import (
 )
 from bot.platforms.dingtalk_api import OpenApi, check_limits, limited, post, told
 from bot.platforms.models import Bot
+from chatops_site.kit import strict_json
 from chatops_site.kit.http import Client
 
 API_BASE: Final = "https://api.dingtalk.com"

@@ -14,7 +14,7 @@ from repos.models import Repository
 
 def approvers(repository: Repository, pull: PullRequest, *, own_login: str) -> frozenset[str]:
     """Names of those who approved pull's current head. own_login is our token's: it speaks for people we know."""
-    at_forge = {review.login for review in pull.reviews if review.accepted} - {own_login}
+    at_forge = {review.login for review in pull.reviews or () if review.accepted} - {own_login}
     names = people_of(repository.forge.name, [*at_forge, pull.author])
     author = names.get(pull.author, pull.author)
     here = Run.objects.filter(

@@ -29,12 +29,12 @@ class MergeFacts:
     """All that the merge gates look at; nothing else decides."""
 
     repository: str
+    # With its checks and reviews.
     pull: PullRequest
-    checks: tuple[Check, ...]
     # Names of people who approved the current head, at the forge or through us; never the author.
     approvers: frozenset[str]
     approvals_required: int
-    # "all", "none" or the names that must be green.
+    # "all", "required" (by the forge), "none" or the names that must be green.
     checks_required: str | list[str]
     # The head this run was asked for; "" before it is pinned.
     pinned_sha: str = ""
@@ -92,6 +92,10 @@ def checks_green(facts: MergeFacts) -> Gate:
     """Unknown is closed: a named check that is not there does not pass."""
     if facts.checks_required == "none":
         return Gate("checks_green", True, _("checks are not required"))
+    if facts.checks_required == "required" and facts.pull.required_checks is None:
+        fact = _("the forge does not tell which checks it requires")
+        remedy = _("an operator chooses all checks, or names them, in the portal")
+        return Gate("checks_green", False, fact, remedy)
     wanted, missing = _wanted_checks(facts)
     bad = [check for check in wanted if check.state is not CheckState.SUCCESS]
     if not bad and not missing:
@@ -108,11 +112,14 @@ def checks_green(facts: MergeFacts) -> Gate:
 
 
 def _wanted_checks(facts: MergeFacts) -> tuple[list[Check], list[str]]:
-    if not isinstance(facts.checks_required, list):
-        return list(facts.checks), []
-    there = {check.name for check in facts.checks}
-    wanted = [check for check in facts.checks if check.name in facts.checks_required]
-    return wanted, [name for name in facts.checks_required if name not in there]
+    checks, names = facts.pull.checks or (), facts.checks_required
+    if names == "required":
+        names = list(facts.pull.required_checks or ())
+    if not isinstance(names, list):
+        return list(checks), []
+    there = {check.name for check in checks}
+    wanted = [check for check in checks if check.name in names]
+    return wanted, [name for name in names if name not in there]
 
 
 def _check_fact(check: Check, facts: MergeFacts) -> str:
@@ -154,6 +161,33 @@ def tests_passed(facts: MergeFacts) -> Gate:
     return Gate("tests_passed", False, _("tests not marked as passed"), remedy)
 
 
+def nobody_objects(facts: MergeFacts) -> Gate:
+    names = [escape(review.login) for review in facts.pull.reviews or () if review.objects]
+    if not names:
+        return Gate("nobody_objects", True, _("nobody asked for changes"))
+    fact = _("%(names)s asked for changes") % {"names": listed(names)}
+    return Gate("nobody_objects", False, fact, _("they look at it again, or withdraw it"))
+
+
+def discussions_resolved(facts: MergeFacts) -> Gate:
+    count = facts.pull.unresolved
+    if not count:
+        return Gate("discussions_resolved", True, _("no open discussions"))
+    fact = _("%(count)d discussions not resolved") % {"count": count}
+    if count == 1:
+        fact = _("1 discussion not resolved")
+    return Gate(
+        "discussions_resolved", False, fact, _("whoever opened it, or the author, at the forge")
+    )
+
+
+def forge_agrees(facts: MergeFacts) -> Gate:
+    """What the forge itself says and no other gate looks at."""
+    if not facts.pull.blocks:
+        return Gate("forge_agrees", True, _("nothing at the forge against it"))
+    return Gate("forge_agrees", False, "; ".join(facts.pull.blocks))
+
+
 MERGE_GATES: tuple[Callable[[MergeFacts], Gate], ...] = (
     still_open,
     head_unchanged,
@@ -163,13 +197,20 @@ MERGE_GATES: tuple[Callable[[MergeFacts], Gate], ...] = (
     tests_passed,
     approvals,
 )
+# Told only when they block: most pull requests have neither objections nor discussions.
+OBJECTIONS: tuple[Callable[[MergeFacts], Gate], ...] = (
+    nobody_objects,
+    discussions_resolved,
+    forge_agrees,
+)
 
 
 def judge(facts: MergeFacts) -> tuple[Gate, ...]:
     """Every gate's verdict, all of them, so that a person learns at once what blocks."""
     if facts.pull.state is not PullState.OPEN:
         return (still_open(facts),)
-    return tuple(gate(facts) for gate in MERGE_GATES)
+    against = blocking([gate(facts) for gate in OBJECTIONS])
+    return (*(gate(facts) for gate in MERGE_GATES), *against)
 
 
 def blocking(gates: Sequence[Gate]) -> tuple[Gate, ...]:

@@ -11,6 +11,7 @@ from chatops_site.sandbox import chat, demo, jenkins
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.control import FrontSystem, Parts
 from chatops_site.sandbox.forges import FORGES
+from chatops_site.sandbox.hooks import Hooks
 from chatops_site.sandbox.server import Faults, Journal, serve
 from chatops_site.sandbox.world import World
 
@@ -44,7 +45,8 @@ def assemble(*, portal: str, bot: str, speed: float, state: str) -> Parts:
         clock=clock,
         journal=Journal(),
         faults=Faults(),
-        forges={name: build(world, clock) for name, (build, _) in FORGES.items()},
+        forges={name: stand.build(world, clock) for name, stand in FORGES.items()},
+        hooks=Hooks(world, {name: stand.hook for name, stand in FORGES.items()}, portal),
         jenkins=builds,
         chat=chat.build_system(world, clock, portal=portal, bot=bot, jenkins=builds.state),
     )
@@ -60,7 +62,8 @@ def open_ports(parts: Parts, port: int = 0) -> dict[str, str]:
     places = dict(zip((system.name for system in systems), origins, strict=True))
     # The chat sends out links and session webhooks, so it has to know where all are.
     parts.chat.control("listen", places)
-    apis = {name: f"{places[name]}{api}" for name, (_, api) in FORGES.items()}
+    parts.hooks.start(places)
+    apis = {name: f"{places[name]}{stand.api}" for name, stand in FORGES.items()}
     return {
         **apis,
         "chat": origins[0],

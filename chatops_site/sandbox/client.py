@@ -121,6 +121,14 @@ class Sandbox:
     def say(self, person: str, conversation: str, text: str, **more: Any) -> dict[str, Any]:
         return self._ask("POST", "say", person=person, conversation=conversation, text=text, **more)
 
+    def set_hooks(self, **terms: Any) -> None:
+        """forge (whose webhooks are sent; "" for none), mode, secret, copies, age (seconds), spoilt."""
+        self._ask("POST", "hooks", **terms)
+
+    def sent_hooks(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._ask("GET", "hooks")["sent"]
+        return found
+
     def set_speed(self, factor: float) -> None:
         self._ask("POST", "speed", factor=factor)
 

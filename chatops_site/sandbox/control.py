@@ -6,8 +6,10 @@ from typing import Any, Protocol
 
 from chatops_site.sandbox import demo
 from chatops_site.sandbox.clock import Clock
+from chatops_site.sandbox.hooks import Hooks
+from chatops_site.sandbox.records import Missing
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, System, as_json
-from chatops_site.sandbox.world import Missing, World
+from chatops_site.sandbox.world import World
 
 Arguments = dict[str, Any]
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -32,6 +34,7 @@ class Parts:
     journal: Journal
     faults: Faults
     forges: Mapping[str, Controlled]
+    hooks: Hooks
     jenkins: Controlled
     chat: Controlled
 
@@ -41,6 +44,7 @@ class Parts:
     def reset(self, state: str) -> None:
         """The named world, no faults, an empty journal; the speed stays."""
         demo.fill(self.world, state)
+        self.hooks.clear()
         self.faults.clear()
         self.journal.clear()
         for system in (self.jenkins, self.chat):
@@ -140,6 +144,15 @@ def _push(parts: Parts, arguments: Arguments) -> Any:
     return parts.forges["gitee"].control("push", arguments)
 
 
+def _set_hooks(parts: Parts, arguments: Arguments) -> Any:
+    """{"forge": whose webhooks are sent, "mode", "secret", "copies", "age", "spoilt"}"""
+    return parts.hooks.set(**arguments)
+
+
+def _show_hooks(parts: Parts, _arguments: Arguments) -> Any:
+    return {"sent": parts.hooks.sent()}
+
+
 def _set_speed(parts: Parts, arguments: Arguments) -> Any:
     parts.clock.set_factor(float(arguments["factor"]))
     return {"factor": parts.clock.factor}
@@ -170,5 +183,7 @@ _ACTIONS: dict[tuple[str, str], Callable[[Parts, Arguments], Any]] = {
     ("POST", "clear_faults"): _clear_faults,
     ("POST", "push"): _push,
     ("POST", "speed"): _set_speed,
+    ("POST", "hooks"): _set_hooks,
+    ("GET", "hooks"): _show_hooks,
     ("POST", "say"): _say,
 }

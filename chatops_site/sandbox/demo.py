@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatops_site.sandbox.world import Pull, Repository, World
+from chatops_site.sandbox.records import Pull, Repository
+from chatops_site.sandbox.world import World
 
 BOT = "chatops-bot"
-GITEE_TOKEN = "demo-gitee-token"  # noqa: S105 (a published value of the sandbox)
+FORGES = ("gitee", "github", "gitlab", "gitea")
 SHOP, WEB = "acme/shop", "acme/web"
 ACCOUNTS = {
     BOT: "ChatOps",
@@ -130,13 +131,21 @@ def fill(world: World, state: str = "demo") -> None:
         world.name = state
         for login, name in ACCOUNTS.items():
             world.add_account(login, name)
-            world.add_token(f"demo-gitee-token-{login}", login, dict(_RIGHTS[login]))
-        world.add_token(GITEE_TOKEN, BOT, {"*": "admin"})
-        world.add_token("demo-gitee-token-expired", BOT, {"*": "admin"}).state = "expired"
+        for forge in FORGES:
+            _add_tokens(world, forge)
         for path, messages in _HISTORY.items():
             _add_repository(world, path, messages)
         if state == "demo":
             _add_pulls(world)
+
+
+def _add_tokens(world: World, forge: str) -> None:
+    """Published values of the sandbox: the portal's, an expired one, and everybody's."""
+    world.add_token(f"demo-{forge}-token", BOT, {"*": "admin"}, forge=forge)
+    expired = world.add_token(f"demo-{forge}-token-expired", BOT, {"*": "admin"}, forge=forge)
+    expired.state = "expired"
+    for login in ACCOUNTS:
+        world.add_token(f"demo-{forge}-token-{login}", login, dict(_RIGHTS[login]), forge=forge)
 
 
 def _add_repository(world: World, path: str, messages: tuple[str, ...]) -> None:

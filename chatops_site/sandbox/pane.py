@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from chatops_site.sandbox.world import Pull, Repository, World
+from chatops_site.sandbox.records import Pull, Repository
+from chatops_site.sandbox.world import World
 
 Facts = dict[str, Any]
 _MOST_BUILDS = 20

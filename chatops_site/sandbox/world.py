@@ -4,173 +4,21 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
-ADMIN, WRITE, READ, NONE = 3, 2, 1, 0
-RIGHTS = {"admin": ADMIN, "write": WRITE, "read": READ, "none": NONE}
-
-
-class Missing(Exception):
-    """No such repository, pull request, branch or commit; the text says which."""
-
-
-@dataclass(frozen=True)
-class Account:
-    id: int
-    login: str
-    name: str
-
-
-@dataclass
-class Token:
-    """A secret of an account with its right on each repository; "*" stands for all of them."""
-
-    secret: str = field(repr=False)
-    login: str
-    rights: dict[str, str]
-    state: str = "valid"
-
-    def right_on(self, path: str) -> int:
-        return RIGHTS[self.rights.get(path, self.rights.get("*", "none"))]
-
-
-@dataclass(frozen=True)
-class Commit:
-    sha: str
-    parents: tuple[str, ...]
-    message: str
-    author: str
-    at: float
-
-
-@dataclass
-class Check:
-    id: int
-    name: str
-    head_sha: str
-    status: str
-    conclusion: str | None
-    details_url: str
-    started: float
-    completed: float | None
-    pull: int | None = None
-    output: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Comment:
-    id: int
-    login: str
-    body: str
-    created: float
-    updated: float
-    commit_id: str | None = None
-    path: str | None = None
-    position: int | None = None
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One line of a pull request's operation log."""
-
-    id: int
-    login: str
-    action: str
-    content: str
-    at: float
-
-
-@dataclass
-class Pull:
-    id: int
-    number: int
-    title: str
-    body: str
-    author: str
-    head_ref: str
-    head_sha: str
-    base_ref: str
-    base_sha: str
-    created: float
-    updated: float
-    state: str = "open"
-    draft: bool = False
-    mergeable: bool = True
-    assignees: dict[str, bool] = field(default_factory=dict)
-    testers: dict[str, bool] = field(default_factory=dict)
-    assignees_number: int = 0
-    testers_number: int = 0
-    labels: list[str] = field(default_factory=list)
-    closed: float | None = None
-    merged: float | None = None
-    merged_by: str = ""
-    merge_sha: str = ""
-    comments: list[Comment] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
-
-    def reviewed(self) -> bool:
-        return sum(self.assignees.values()) >= self.assignees_number
-
-    def tested(self) -> bool:
-        return sum(self.testers.values()) >= self.testers_number
-
-
-@dataclass
-class Repository:
-    id: int
-    path: str
-    default_branch: str
-    branches: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    commits: dict[str, Commit] = field(default_factory=dict)
-    pulls: dict[int, Pull] = field(default_factory=dict)
-    checks: list[Check] = field(default_factory=list)
-    merge_methods: set[str] = field(default_factory=lambda: {"merge", "squash", "rebase"})
-    resets_on_push: bool = True
-    next_number: int = 1
-
-    @property
-    def owner(self) -> str:
-        return self.path.split("/")[0]
-
-    @property
-    def name(self) -> str:
-        return self.path.split("/")[1]
-
-    def resolve(self, ref: str) -> str:
-        """The full sha of a branch, a tag, a sha or a unique beginning of one (7 digits up)."""
-        named = self.branches.get(ref) or self.tags.get(ref)
-        if named:
-            return named
-        if ref in self.commits:
-            return ref
-        found = [sha for sha in self.commits if len(ref) >= 7 and sha.startswith(ref)]
-        if len(found) != 1:
-            raise Missing(f"{ref} is no branch and no commit of {self.path}")
-        return found[0]
-
-    def history(self, sha: str) -> Iterator[Commit]:
-        """The commit and all its ancestors, newest first, each once."""
-        seen, waiting = {sha}, [self.commits[sha]]
-        while waiting:
-            waiting.sort(key=lambda commit: commit.at)
-            commit = waiting.pop()
-            yield commit
-            fresh = [parent for parent in commit.parents if parent not in seen]
-            seen.update(fresh)
-            waiting += [self.commits[parent] for parent in fresh]
-
-    def between(self, base: str, head: str) -> list[Commit]:
-        """The commits that `head` has and `base` has not, oldest first."""
-        known = {commit.sha for commit in self.history(base)}
-        return [commit for commit in self.history(head) if commit.sha not in known][::-1]
-
-    def merge_base(self, base: str, head: str) -> Commit:
-        known = {commit.sha for commit in self.history(base)}
-        shared = (commit for commit in self.history(head) if commit.sha in known)
-        return next(shared, self.commits[base])
+from chatops_site.sandbox.records import (
+    Account,
+    Check,
+    Comment,
+    Commit,
+    Happening,
+    Missing,
+    Operation,
+    Pull,
+    Repository,
+    Review,
+    Token,
+)
 
 
 class World:
@@ -178,6 +26,7 @@ class World:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.listeners: list[Callable[[Happening], None]] = []
         self.clear()
 
     def clear(self) -> None:
@@ -189,6 +38,8 @@ class World:
             self.repositories: dict[str, Repository] = {}
             self.before_merge: dict[tuple[str, int], list[Callable[[], None]]] = {}
             self.refusal_status = 400
+            # Old path → new path of what was renamed.
+            self.renamed: dict[str, str] = {}
             self._ids = itertools.count(4_730_001)
             self._last = 0.0
 
@@ -205,10 +56,21 @@ class World:
         self.accounts[login] = account
         return account
 
-    def add_token(self, secret: str, login: str, rights: dict[str, str]) -> Token:
-        token = Token(secret=secret, login=login, rights=rights)
+    def add_token(
+        self, secret: str, login: str, rights: dict[str, str], *, forge: str = "gitee"
+    ) -> Token:
+        token = Token(secret=secret, login=login, rights=rights, forge=forge)
         self.tokens[secret] = token
         return token
+
+    def token(self, secret: str, forge: str) -> Token | None:
+        """The token, whatever its state, if that forge knows it."""
+        found = self.tokens.get(secret)
+        return found if found is not None and found.forge == forge else None
+
+    def tell(self, happening: Happening) -> None:
+        for listener in self.listeners:
+            listener(happening)
 
     def repository(self, path: str) -> Repository:
         found = self.repositories.get(path)
@@ -259,11 +121,12 @@ class World:
         return commit
 
     def _move_head(self, repository: Repository, pull: Pull, commit: Commit) -> None:
-        pull.head_sha = commit.sha
+        old, pull.head_sha = pull.head_sha, commit.sha
         if repository.resets_on_push:
             pull.assignees = dict.fromkeys(pull.assignees, False)
             pull.testers = dict.fromkeys(pull.testers, False)
         self.log(pull, commit.author, "push", f"推送了 1 个提交 {commit.sha[:7]}")
+        self.tell(Happening("pushed", repository, pull, commit.author, old_sha=old))
 
     def open_pull(
         self,
@@ -295,6 +158,7 @@ class World:
         )
         repository.pulls[number] = pull
         self.log(pull, author, "create", "创建了 Pull Request")
+        self.tell(Happening("opened", repository, pull, author))
         return pull
 
     def log(self, pull: Pull, login: str, action: str, content: str) -> None:
@@ -316,7 +180,23 @@ class World:
         comment = Comment(self.next_id(), login, body, now, now, commit_id, path, position)
         pull.comments.append(comment)
         pull.updated = now
+        self.tell(Happening("commented", self._home(pull), pull, login, comment=comment))
         return comment
+
+    def edit_comment(self, pull: Pull, comment: Comment, body: str, *, by: str) -> None:
+        comment.body, comment.updated = body, self.now()
+        self.tell(Happening("comment_edited", self._home(pull), pull, by, comment=comment))
+
+    def _home(self, pull: Pull) -> Repository:
+        return next(r for r in self.repositories.values() if r.pulls.get(pull.number) is pull)
+
+    def add_review(self, pull: Pull, *, login: str, state: str, body: str = "") -> Review:
+        """A verdict on the head as it is now."""
+        review = Review(self.next_id(), login, state, pull.head_sha, body, self.now())
+        pull.reviews.append(review)
+        self.log(pull, login, "review", state)
+        self.tell(Happening("reviewed", self._home(pull), pull, login, review=review))
+        return review
 
     def set_check(
         self,
@@ -328,23 +208,29 @@ class World:
         status: str = "completed",
         details_url: str = "",
         pull: int | None = None,
+        kind: str = "run",
+        login: str = "",
+        description: str = "",
     ) -> Check:
         """A check run on a commit; no conclusion while it is queued or in progress."""
         now = self.now()
         done = now if status == "completed" else None
         number = self.next_id()
         check = Check(number, name, sha, status, conclusion, details_url, now, done, pull)
+        check.kind, check.login, check.description = kind, login, description
         repository.checks.append(check)
         return check
 
     def close(self, pull: Pull, *, by: str) -> None:
         pull.state, pull.closed = "closed", self.now()
         self.log(pull, by, "close", "关闭了 Pull Request")
+        self.tell(Happening("closed", self._home(pull), pull, by))
 
     def reopen(self, repository: Repository, pull: Pull, *, by: str) -> None:
         pull.state, pull.closed = "open", None
         pull.head_sha = repository.branches.get(pull.head_ref, pull.head_sha)
         self.log(pull, by, "reopen", "重新打开了 Pull Request")
+        self.tell(Happening("reopened", repository, pull, by))
 
     def merge(
         self,
@@ -371,6 +257,7 @@ class World:
         if prune and pull.head_ref != repository.default_branch:
             repository.branches.pop(pull.head_ref, None)
         self.log(pull, by, "merge", f"合并了 Pull Request ({method})")
+        self.tell(Happening("merged", repository, pull, by))
         return commit
 
 

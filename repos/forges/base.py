@@ -1,8 +1,11 @@
-"""The contract every forge client fulfils, and the one place that makes a client for a stored forge."""
+"""The contract every forge client fulfils."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
+from datetime import datetime
 from typing import ClassVar
 
+from repos.forges.events import ForgeEvent, Hook
 from repos.forges.resources import (
     Check,
     Comment,
@@ -14,6 +17,8 @@ from repos.forges.resources import (
     Pulls,
     PullState,
     RepositoryFacts,
+    RepositoryPage,
+    Review,
 )
 
 
@@ -38,15 +43,39 @@ class ForgeClient(ABC):
     def repository(self, path: str) -> RepositoryFacts: ...
 
     @abstractmethod
+    def repositories(self, *, search: str = "", page: int = 1) -> RepositoryPage:
+        """Those the token sees, up to 100 a page; search: a part of the path."""
+
+    @abstractmethod
     def pulls(self, path: str, *, state: PullState = PullState.OPEN, limit: int = 100) -> Pulls:
-        """Newest first, following pages until limit."""
+        """Newest first, following pages until limit; with whatever the list tells of each."""
 
     @abstractmethod
     def pull(self, path: str, number: int) -> PullRequest: ...
 
+    def complete(
+        self, path: str, pull: PullRequest, *, checks: bool, required: bool, reviews: bool
+    ) -> PullRequest:
+        """The pull request with what is wanted of these and not told yet, one call for each."""
+        if checks and pull.checks is None:
+            pull = replace(pull, checks=self.checks(path, pull))
+        if required and pull.required_checks is None:
+            pull = replace(pull, required_checks=self.required_checks(path, pull.base_ref))
+        if reviews and pull.reviews is None:
+            pull = replace(pull, reviews=self.reviews(path, pull))
+        return pull
+
     @abstractmethod
     def checks(self, path: str, pull: PullRequest) -> tuple[Check, ...]:
         """The newest check of each name on the pull request's head."""
+
+    @abstractmethod
+    def required_checks(self, path: str, branch: str) -> tuple[str, ...] | None:
+        """Names that the forge requires before it merges into branch; None where it cannot tell."""
+
+    @abstractmethod
+    def reviews(self, path: str, pull: PullRequest) -> tuple[Review, ...]:
+        """Each reviewer once, with their last word; accepted only if it was given on this very head."""
 
     @abstractmethod
     def approve(self, path: str, number: int, *, sha: str) -> None:
@@ -75,6 +104,13 @@ class ForgeClient(ABC):
         """Newest first."""
 
     @abstractmethod
+    def read_comment(self, path: str, number: int, comment_id: str) -> Comment:
+        """NotFound, too, when the comment is not on that pull request."""
+
+    @abstractmethod
+    def edit_comment(self, path: str, number: int, comment_id: str, body: str) -> None: ...
+
+    @abstractmethod
     def close(self, path: str, number: int) -> None: ...
 
     @abstractmethod
@@ -86,3 +122,8 @@ class ForgeClient(ABC):
 
     @abstractmethod
     def compare(self, path: str, base: str, head: str, *, limit: int = 100) -> Comparison: ...
+
+    @classmethod
+    @abstractmethod
+    def receive(cls, hook: Hook, *, secret: str, now: datetime) -> ForgeEvent:
+        """Verifies a webhook over its raw bytes in constant time, then reads it; or HookRejected."""

@@ -31,10 +31,19 @@ class Identity:
 
 @dataclass(frozen=True)
 class Review:
-    """One person asked to review (or to test) a pull request, and whether they passed it."""
+    """One person asked to review (or to test) a pull request, and their last word on its current head."""
 
     login: str
     accepted: bool
+    # They asked for changes, and have not taken that back.
+    objects: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    state: CheckState
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,20 +61,22 @@ class PullRequest:
     base_ref: str
     url: str
     updated_at: datetime | None
-    reviews: tuple[Review, ...] = ()
+    # None where the forge tells it only when asked on its own: see ForgeClient.complete.
+    reviews: tuple[Review, ...] | None = None
+    checks: tuple[Check, ...] | None = None
+    # Names of the checks that the forge itself requires on the base branch.
+    required_checks: tuple[str, ...] | None = None
+    # Discussions that the forge wants resolved before it merges, and that are not.
+    unresolved: int = 0
+    # What else the forge says keeps it from being merged, each a phrase: "a pipeline must succeed first".
+    blocks: tuple[str, ...] = ()
+    # Gitee's test review; other forges have statuses instead.
     tests: tuple[Review, ...] = ()
     # How many of reviews / tests the forge itself requires before it merges.
     reviews_required: int = 0
     tests_required: int = 0
     merge_sha: str = ""
     labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Check:
-    name: str
-    state: CheckState
-    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,10 +98,14 @@ class Merge:
 
 @dataclass(frozen=True)
 class Comment:
+    """author: the login. edited: its text is not the one it was written with, as far as the forge tells."""
+
     id: str
     author: str
     body: str
     url: str
+    created_at: datetime | None = None
+    edited: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,15 @@ class RepositoryFacts:
     default_branch: str
     url: str
     archived: bool = False
+
+
+@dataclass(frozen=True)
+class RepositoryPage:
+    """One page of the repositories that a token sees; total where the forge tells it."""
+
+    items: tuple[RepositoryFacts, ...]
+    total: int | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True)

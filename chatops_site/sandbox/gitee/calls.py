@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from chatops_site.sandbox.records import ADMIN, READ, WRITE, Account, Missing, Pull, Repository
 from chatops_site.sandbox.server import Request, Response, as_json
-from chatops_site.sandbox.world import ADMIN, READ, WRITE, Account, Missing, Pull, Repository, World
+from chatops_site.sandbox.world import World
 
 PER_PAGE, MOST_PER_PAGE = 20, 100
 _TRUE = frozenset({"true", "1"})

@@ -5,8 +5,8 @@ https://gitee.com/api/v5/swagger#/getV5ReposOwnerRepoPullsNumberComments
 
 from chatops_site.sandbox.gitee import shapes
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused, paged
+from chatops_site.sandbox.records import ADMIN, Comment, Pull
 from chatops_site.sandbox.server import Response, as_json
-from chatops_site.sandbox.world import ADMIN, Comment, Pull
 
 
 def list_comments(call: Call) -> Response:
@@ -41,7 +41,7 @@ def show_comment(call: Call) -> Response:
 
 def change_comment(call: Call) -> Response:
     pull, comment = _own(call)
-    comment.body, comment.updated = call.required("body"), call.world.now()
+    call.world.edit_comment(pull, comment, call.required("body"), by=call.login)
     return _shown(call, pull, comment)
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from chatops_site.sandbox.gitee import shapes
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused, paged
+from chatops_site.sandbox.records import WRITE, Pull
 from chatops_site.sandbox.server import Response, as_json
-from chatops_site.sandbox.world import WRITE, Pull
 
 # Quoted by three independent clients; all other refusals are worded after them.
 NOT_REVIEWED = "此 Pull Request 未通过设置的审查"

@@ -8,8 +8,8 @@ from typing import Any
 
 from chatops_site.sandbox.gitee import shapes
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused, page_of, paged, with_totals
+from chatops_site.sandbox.records import WRITE, Check, Missing
 from chatops_site.sandbox.server import Response, as_json
-from chatops_site.sandbox.world import WRITE, Check, Missing
 
 _STATUSES = ("queued", "in_progress", "completed")
 _CONCLUSIONS = (

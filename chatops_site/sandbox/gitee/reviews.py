@@ -5,8 +5,8 @@ https://gitee.com/api/v5/swagger#/postV5ReposOwnerRepoPullsNumberReview
 
 from chatops_site.sandbox.gitee import shapes
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused
+from chatops_site.sandbox.records import ADMIN, WRITE, Pull
 from chatops_site.sandbox.server import Response, as_json
-from chatops_site.sandbox.world import ADMIN, WRITE, Pull
 
 
 def pass_review(call: Call) -> Response:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from chatops_site.sandbox.clock import china_time
-from chatops_site.sandbox.world import (
+from chatops_site.sandbox.records import (
     Account,
     Check,
     Comment,
@@ -15,8 +15,8 @@ from chatops_site.sandbox.world import (
     Operation,
     Pull,
     Repository,
-    World,
 )
+from chatops_site.sandbox.world import World
 
 Shape = dict[str, Any]
 _UNKNOWN_ID = 0

@@ -6,11 +6,13 @@ https://gitee.com/api/v5/swagger
 import hashlib
 from typing import Any
 
+from chatops_site.sandbox import changes, pages
 from chatops_site.sandbox.clock import Clock
-from chatops_site.sandbox.gitee import changes, comments, pages, pulls, repositories, reviews
+from chatops_site.sandbox.gitee import comments, pulls, repositories, reviews
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused
+from chatops_site.sandbox.records import READ, Token
 from chatops_site.sandbox.server import Request, Response, Router, as_json
-from chatops_site.sandbox.world import READ, Token, World
+from chatops_site.sandbox.world import World
 
 _ROUTES: dict[tuple[str, str], Endpoint] = {
     **repositories.ENDPOINTS,
@@ -20,6 +22,7 @@ _ROUTES: dict[tuple[str, str], Endpoint] = {
     **reviews.ENDPOINTS,
 }
 _PREFIX = ("api", "v5")
+_PAGES = pages.Style("Gitee", "pulls", "!")
 
 
 class GiteeSystem:
@@ -35,7 +38,7 @@ class GiteeSystem:
     def answer(self, request: Request) -> Response:
         with self._world.lock:
             if request.segments[:2] != _PREFIX:
-                return pages.show(self._world, request)
+                return pages.show(self._world, request, _PAGES)
             response = self._call(request)
         response.headers["X-Request-Id"] = _request_id(request)
         return response
@@ -76,7 +79,7 @@ class GiteeSystem:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() not in ("bearer", "token"):
             secret = ""
-        token = self._world.tokens.get(secret or arguments.get("access_token", ""))
+        token = self._world.token(secret or arguments.get("access_token", ""), self.name)
         if token is None:
             raise Refused(401, "401 Unauthorized: Access token does not exist")
         if token.state != "valid":

@@ -1,11 +1,13 @@
-"""The pages that links of the Gitee stand-in open: plain, readable, escaped."""
+"""The pages that links of a forge's stand-in open: plain, readable, escaped."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 
 from chatops_site.sandbox.clock import china_time
+from chatops_site.sandbox.records import Missing, Pull, Repository
 from chatops_site.sandbox.server import Request, Response, as_html
-from chatops_site.sandbox.world import Missing, Pull, Repository, World
+from chatops_site.sandbox.world import World
 
 _STYLE = """
 body{font:15px/1.6 system-ui,"Noto Sans CJK SC",sans-serif;max-width:52rem;margin:2rem auto;
@@ -22,34 +24,43 @@ _HEADERS = {
 }
 
 
-def show(world: World, request: Request) -> Response:
+@dataclass(frozen=True)
+class Style:
+    """How a forge's addresses look: /acme/shop/<pulls>/233, and the mark before a number."""
+
+    forge: str
+    pulls: str
+    mark: str
+    commits: str = "commit"
+
+
+def show(world: World, request: Request, style: Style) -> Response:
     """A pull request, a repository with its pull requests, or the list of repositories."""
     try:
-        return _page(*_content(world, request.segments))
+        return _page(style, *_content(world, request.segments, style))
     except Missing as error:
-        return _page("没有找到", f"<p>{escape(str(error))}</p>", status=404)
+        return _page(style, "没有找到", f"<p>{escape(str(error))}</p>", status=404)
 
 
-def _content(world: World, segments: tuple[str, ...]) -> tuple[str, str]:
-    match segments:
-        case ("",):
-            return "代码仓库", _list(_link(f"/{path}", path) for path in world.repositories)
-        case (owner, name) | (owner, name, "pulls"):
-            return _repository(world.repository(f"{owner}/{name}"))
-        case (owner, name, "pulls", number) if number.isascii() and number.isdigit():
-            path = f"{owner}/{name}"
-            return _pull(world, world.repository(path), world.pull(path, int(number)))
-        case (owner, name, "commit", sha):
-            return _commit(world.repository(f"{owner}/{name}"), sha)
-        case _:
-            raise Missing("这里没有页面。这是 ChatOps 沙盒里的 Gitee 替身。")
+def _content(world: World, segments: tuple[str, ...], style: Style) -> tuple[str, str]:
+    if segments == ("",):
+        return "代码仓库", _list(_link(f"/{path}", path) for path in world.repositories)
+    path, (place, _, last) = "/".join(segments[:2]), "/".join(segments[2:]).rpartition("/")
+    found = world.repository(path)
+    if last in ("", style.pulls):
+        return _repository(found, style)
+    if place == style.pulls and last.isascii() and last.isdigit():
+        return _pull(world, found, world.pull(path, int(last)), style)
+    if place == style.commits:
+        return _commit(found, last, style)
+    raise Missing(f"这里没有页面。这是 ChatOps 沙盒里的 {style.forge} 替身。")
 
 
-def _page(title: str, content: str, status: int = 200) -> Response:
+def _page(style: Style, title: str, content: str, status: int = 200) -> Response:
     response = as_html(
         f'<!DOCTYPE html><html lang="zh"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f'<p class="note">Gitee 替身 · ChatOps 沙盒</p><h1>{escape(title)}</h1>{content}'
+        f'<p class="note">{style.forge} 替身 · ChatOps 沙盒</p><h1>{escape(title)}</h1>{content}'
         "</body></html>",
         status,
     )
@@ -70,37 +81,41 @@ def _state(pull: Pull) -> str:
     return f'<span class="state {pull.state}">{pull.state}</span>{draft}'
 
 
-def _repository(found: Repository) -> tuple[str, str]:
+def _repository(found: Repository, style: Style) -> tuple[str, str]:
     rows = [
-        _link(f"/{found.path}/pulls/{pull.number}", f"!{pull.number} {pull.title}") + _state(pull)
+        _link(
+            f"/{found.path}/{style.pulls}/{pull.number}", f"{style.mark}{pull.number} {pull.title}"
+        )
+        + _state(pull)
         for pull in reversed(found.pulls.values())
     ]
     return found.path, _list(rows)
 
 
-def _commit(found: Repository, sha: str) -> tuple[str, str]:
+def _commit(found: Repository, sha: str, style: Style) -> tuple[str, str]:
     one = found.commits[found.resolve(sha)]
-    links = (_link(f"/{found.path}/commit/{parent}", parent[:12]) for parent in one.parents)
+    links = (
+        _link(f"/{found.path}/{style.commits}/{parent}", parent[:12]) for parent in one.parents
+    )
     by = f"<p>{escape(one.author)} · {china_time(one.at)}</p>"
     text = f"<article>{escape(one.message)}</article>"
     return f"{found.path} {one.sha[:12]}", text + by + _list(links)
 
 
-def _pull(world: World, found: Repository, pull: Pull) -> tuple[str, str]:
+def _pull(world: World, found: Repository, pull: Pull, style: Style) -> tuple[str, str]:
     facts = {
         "状态": _state(pull),
         "作者": _name(world, pull.author),
         "分支": f"<code>{escape(pull.head_ref)}</code> → <code>{escape(pull.base_ref)}</code>",
-        "Head": _sha(found, pull.head_sha),
+        "Head": _sha(found, pull.head_sha, style),
         "合并": "可以自动合并" if pull.mergeable else "存在冲突",
-        f"审查（需 {pull.assignees_number} 人）": _flags(world, pull.assignees),
-        f"测试（需 {pull.testers_number} 人）": _flags(world, pull.testers),
+        **_verdicts(world, pull, style),
         "检查": _checks(found, pull),
         "标签": escape("、".join(pull.labels)) or "无",
     }
     if pull.merged:
         by = _name(world, pull.merged_by)
-        facts["合并提交"] = f"{_sha(found, pull.merge_sha)} {by} {china_time(pull.merged)}"
+        facts["合并提交"] = f"{_sha(found, pull.merge_sha, style)} {by} {china_time(pull.merged)}"
     rows = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in facts.items())
     body = f"<article>{escape(pull.body)}</article>" if pull.body else ""
     notes = "".join(
@@ -108,11 +123,21 @@ def _pull(world: World, found: Repository, pull: Pull) -> tuple[str, str]:
         f'<span class="note">{china_time(row.created)}</span>\n{escape(row.body)}</article>'
         for row in pull.comments
     )
-    title = f"!{pull.number} {pull.title}"
+    title = f"{style.mark}{pull.number} {pull.title}"
     return title, (
         f"<p>{_link(f'/{found.path}', found.path)}</p><table>{rows}</table>{body}"
         f"<h2>评论（{len(pull.comments)}）</h2>{notes}"
     )
+
+
+def _verdicts(world: World, pull: Pull, style: Style) -> dict[str, str]:
+    if style.forge == "Gitee":
+        return {
+            f"审查（需 {pull.assignees_number} 人）": _flags(world, pull.assignees),
+            f"测试（需 {pull.testers_number} 人）": _flags(world, pull.testers),
+        }
+    last = {one.login: one.login in pull.approved_by() for one in pull.reviews}
+    return {"审查": _flags(world, last), "未解决的讨论": str(pull.unresolved())}
 
 
 def _name(world: World, login: str) -> str:
@@ -120,8 +145,8 @@ def _name(world: World, login: str) -> str:
     return escape(f"{account.name} ({login})" if account else login)
 
 
-def _sha(found: Repository, sha: str) -> str:
-    return f"<code>{_link(f'/{found.path}/commit/{sha}', sha[:12])}</code>"
+def _sha(found: Repository, sha: str, style: Style) -> str:
+    return f"<code>{_link(f'/{found.path}/{style.commits}/{sha}', sha[:12])}</code>"
 
 
 def _flags(world: World, flags: dict[str, bool]) -> str:

@@ -1,11 +1,12 @@
-"""What a test or the demo may do to the forge behind the API's back, and what it is like now."""
+"""What a test or the demo may do to a forge behind the API's back, and what it is like now."""
 
 from collections.abc import Callable
 from typing import Any
 
 from chatops_site.sandbox.clock import china_time
 from chatops_site.sandbox.demo import add_pulls
-from chatops_site.sandbox.world import RIGHTS, Pull, Repository, World
+from chatops_site.sandbox.records import RIGHTS, Discussion, Pull, Repository
+from chatops_site.sandbox.world import World
 
 Arguments = dict[str, Any]
 Answer = dict[str, Any]
@@ -18,7 +19,7 @@ def change(world: World, op: str, arguments: Arguments) -> Answer:
     found = _CHANGES.get(op)
     if found is None:
         raise ValueError(
-            f"Gitee has no operation {op!r}; there are: {', '.join(sorted(_CHANGES))}."
+            f"A forge has no operation {op!r}; there are: {', '.join(sorted(_CHANGES))}."
         )
     return found(world, arguments)
 
@@ -56,6 +57,7 @@ def set_check(world: World, arguments: Arguments) -> Answer:
         conclusion=conclusion,
         status=str(arguments.get("status", "completed" if conclusion else "in_progress")),
         details_url=str(arguments.get("details_url", "")),
+        kind=str(arguments.get("kind", "run")),
     )
     return {"id": check.id, "sha": check.head_sha}
 
@@ -69,6 +71,7 @@ def _clear_checks(world: World, arguments: Arguments) -> Answer:
 def _set_mergeable(world: World, arguments: Arguments) -> Answer:
     pull = _pull(world, arguments)
     pull.mergeable = bool(arguments.get("mergeable", True))
+    pull.unknown_looks = int(arguments.get("unknown_looks", 0))
     return shown(pull)
 
 
@@ -95,6 +98,53 @@ def _set_test(world: World, arguments: Arguments) -> Answer:
     pull = _pull(world, arguments)
     pull.testers[str(arguments["login"])] = bool(arguments.get("accept", True))
     return shown(pull)
+
+
+def _review(world: World, arguments: Arguments) -> Answer:
+    """Somebody's verdict at the forge: "approved", "changes" or "commented"."""
+    pull = _pull(world, arguments)
+    state = str(arguments.get("state", "approved"))
+    world.add_review(pull, login=str(arguments["login"]), state=state)
+    return shown(pull)
+
+
+def _discuss(world: World, arguments: Arguments) -> Answer:
+    pull, body = _pull(world, arguments), str(arguments.get("body", "Why?"))
+    login = str(arguments.get("by", _STRANGER))
+    pull.discussions.append(Discussion(world.next_id(), login, body))
+    return shown(pull)
+
+
+def _resolve(world: World, arguments: Arguments) -> Answer:
+    """All discussions of a pull request."""
+    pull = _pull(world, arguments)
+    for discussion in pull.discussions:
+        discussion.resolved = True
+    return shown(pull)
+
+
+def _protect(world: World, arguments: Arguments) -> Answer:
+    """What the default branch asks for: "approvals", "checks" (names), "discussions" (a truth)."""
+    rule = _repository(world, arguments).protection
+    rule.approvals = int(arguments.get("approvals", rule.approvals))
+    rule.checks = tuple(arguments.get("checks", rule.checks))
+    rule.discussions = bool(arguments.get("discussions", rule.discussions))
+    return {"approvals": rule.approvals, "checks": rule.checks, "discussions": rule.discussions}
+
+
+def _archive(world: World, arguments: Arguments) -> Answer:
+    found = _repository(world, arguments)
+    found.archived = bool(arguments.get("archived", True))
+    return {"archived": found.archived}
+
+
+def _rename(world: World, arguments: Arguments) -> Answer:
+    """The repository gets the path "to"; its old one answers as the forge does for what was renamed."""
+    found, new = _repository(world, arguments), str(arguments["to"])
+    del world.repositories[found.path]
+    world.renamed[found.path] = new
+    found.path, world.repositories[new] = new, found
+    return {"path": new}
 
 
 def _unassign(world: World, arguments: Arguments) -> Answer:
@@ -147,7 +197,7 @@ def _hook_on_merge(world: World, arguments: Arguments) -> Answer:
     """Once, inside the next merge call and before it looks: "do" another operation (push)."""
     pull, op = _pull(world, arguments), str(arguments.get("do", "push"))
     if op not in _CHANGES:
-        raise ValueError(f"Gitee has no operation {op!r} to do inside a merge.")
+        raise ValueError(f"A forge has no operation {op!r} to do inside a merge.")
     steps = world.before_merge.setdefault((str(arguments["repository"]), pull.number), [])
     steps.append(lambda: _ignored(change(world, op, arguments)))
     return shown(pull)
@@ -163,6 +213,14 @@ def _comment(world: World, arguments: Arguments) -> Answer:
         login=str(arguments.get("by", _STRANGER)),
         body=str(arguments["body"]),
     )
+    return {"id": comment.id}
+
+
+def _edit_comment(world: World, arguments: Arguments) -> Answer:
+    pull = _pull(world, arguments)
+    comment = next(one for one in pull.comments if one.id == int(arguments["id"]))
+    by = str(arguments.get("by", comment.login))
+    world.edit_comment(pull, comment, str(arguments["body"]), by=by)
     return {"id": comment.id}
 
 
@@ -221,6 +279,13 @@ _CHANGES: dict[str, Change] = {
     "set_test": _set_test,
     "set_title": _set_title,
     "unassign": _unassign,
+    "review": _review,
+    "discuss": _discuss,
+    "resolve": _resolve,
+    "protect": _protect,
+    "archive": _archive,
+    "rename": _rename,
+    "edit_comment": _edit_comment,
     "open_pull": _open_pull,
     "close_pull": _close_pull,
     "reopen_pull": _reopen_pull,
@@ -287,6 +352,10 @@ def shown(pull: Pull) -> Answer:
         "merge_sha": pull.merge_sha,
         "merged_by": pull.merged_by,
         "merged_at": china_time(pull.merged) if pull.merged else None,
-        "comments": [{"login": row.login, "body": row.body} for row in pull.comments],
+        "comments": [{"id": row.id, "login": row.login, "body": row.body} for row in pull.comments],
+        "reviews": [
+            {"login": row.login, "state": row.state, "sha": row.sha} for row in pull.reviews
+        ],
+        "unresolved": pull.unresolved(),
         "operations": [{"login": row.login, "action": row.action} for row in pull.operations],
     }

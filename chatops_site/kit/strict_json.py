@@ -21,7 +21,7 @@ class TooMuch(Exception):
     """Proper JSON with more values in it than any message has."""
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, *, most_nodes: int = MOST_NODES) -> Any:
     """The one JSON value that the body is; Malformed or TooMuch. Lone surrogates get through."""
     try:
         value = json.loads(
@@ -33,7 +33,7 @@ def parse(body: bytes) -> Any:
         )
     except (ValueError, RecursionError):
         raise Malformed from None
-    _measure(value)
+    _measure(value, most_nodes)
     return value
 
 
@@ -66,7 +66,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _measure(value: Any) -> None:
+def _measure(value: Any, most_nodes: int) -> None:
     """Level by level, so that depth costs no stack of ours; what is too deep is not counted."""
     level, nodes = [value], 1
     for _ in range(DEEPEST):
@@ -74,7 +74,7 @@ def _measure(value: Any) -> None:
         nodes += len(level)
     if any(isinstance(child, dict | list) for child in level):
         raise Malformed
-    if nodes > MOST_NODES:
+    if nodes > most_nodes:
         raise TooMuch
 
 
