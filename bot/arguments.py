@@ -17,6 +17,7 @@ LONGEST_WORD: Final = 63
 _LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _NUMBER: Final = re.compile(rf"(?:({_NAME})?[#!])?([1-9][0-9]{{0,8}})")
+_PAGE: Final = re.compile(r"[1-9][0-9]?")
 _RUN: Final = re.compile(r"#?([1-9][0-9]{0,11})")
 _ONE_NAME: Final = re.compile(_NAME)
 _REF: Final = re.compile(r"[A-Za-z0-9._/-]+")
@@ -30,7 +31,7 @@ _JOB: Final = re.compile(r"(?!-)[A-Za-z0-9._%-]+(?:/[A-Za-z0-9._%-]+)*")
 _PARAMETER: Final = re.compile(
     r'([A-Za-z_][A-Za-z0-9_.-]{0,62})=(?:"([ !#-~]*)"|((?!")[!-~]*))(?: |\Z)'
 )
-_SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {"to": ("到", "in")}
+_SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {"to": ("到", "in"), "page": ("页",)}
 _REST: Final = frozenset({Kind.TEXT, Kind.PARAMETERS})
 
 
@@ -260,6 +261,10 @@ def _run(word: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def _page(word: str) -> int | None:
+    return int(word) if _PAGE.fullmatch(word) else None
+
+
 def _number(word: str) -> int | None:
     match = _NUMBER.fullmatch(word)
     return int(match[2]) if match and match[1] is None else None
@@ -289,6 +294,7 @@ def _text(word: str) -> str | None:
 _READERS: Final = {
     Kind.NUMBER: _number,
     Kind.RUN: _run,
+    Kind.PAGE: _page,
     Kind.REPOSITORY: _name,
     Kind.SERVICE: _name,
     Kind.ENVIRONMENT: _name,

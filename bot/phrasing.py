@@ -128,6 +128,7 @@ _NOUNS: Final[Mapping[Kind, Promise]] = {
     Kind.ENVIRONMENT: gettext_lazy("an environment"),
     Kind.REF: gettext_lazy("a branch, a tag or a commit"),
     Kind.RUN: gettext_lazy("the number of a run"),
+    Kind.PAGE: gettext_lazy("the number of a page"),
     Kind.CHOICE: gettext_lazy("one of its words"),
     Kind.JOB: gettext_lazy("a Jenkins job"),
     Kind.PARAMETERS: gettext_lazy("a parameter"),
@@ -142,6 +143,7 @@ _RULES: Final[Mapping[Kind, Promise]] = {
     Kind.ENVIRONMENT: gettext_lazy("a name of letters, digits, dots, dashes and underscores"),
     Kind.REF: gettext_lazy("the name of a branch or tag, or a sha of exactly 40 or 64 digits"),
     Kind.RUN: gettext_lazy("up to 12 digits that do not begin with 0"),
+    Kind.PAGE: gettext_lazy("1 to 99"),
     Kind.JOB: gettext_lazy("its full name, such as team/shop-test"),
     Kind.PARAMETERS: gettext_lazy('name=value, or name="value with blanks"'),
 }

@@ -38,7 +38,7 @@ def all_checks() -> str:
 
 
 def forge_kinds() -> list[tuple[str, str]]:
-    return [(kind, kind.capitalize()) for kind in FORGE_KINDS]
+    return [(kind, path.rpartition(".")[2]) for kind, path in FORGE_KINDS.items()]
 
 
 class MergeMethod(models.TextChoices):

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     ENVIRONMENT = "environment"
     REF = "ref"
     RUN = "run"
+    PAGE = "page"
     CHOICE = "choice"
     JOB = "job"
     PARAMETERS = "parameters"
@@ -87,6 +88,7 @@ USAGE_WORDS: Mapping[Kind, str] = {
     Kind.ENVIRONMENT: "ENV",
     Kind.REF: "ref",
     Kind.RUN: "RUN",
+    Kind.PAGE: "2",
     Kind.JOB: "JOB",
     Kind.PARAMETERS: "k=v …",
     Kind.TEXT: "text",

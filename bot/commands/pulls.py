@@ -28,21 +28,28 @@ class Pulls(Command):
         arguments=(
             Argument("repository", Kind.REPOSITORY),
             Argument("filter", Kind.CHOICE, choices=("mine", "ready", "stale")),
+            Argument("page", Kind.PAGE, keyword="page"),
         ),
         aliases=("列表", "待合并"),
-        examples=("/prs", "/prs shop", "/prs mine"),
+        examples=("/prs", "/prs shop", "/prs mine", "/prs shop page 2"),
     )
 
     def step(self, attempt: Attempt) -> Step:
         wanted = attempt.run.arguments.get("filter") or ""
-        listed = attempt.forge().pulls(repository_of(attempt).path, limit=MOST_LISTED)
+        end = int(attempt.run.arguments.get("page") or 1) * MOST_SHOWN
+        # What is filtered has to be looked through; of the rest no more is read than is shown.
+        listed = attempt.forge().pulls(
+            repository_of(attempt).path, limit=MOST_LISTED if wanted else end
+        )
         kept = [pull for pull in listed.items if KEEP[wanted](attempt, pull)]
-        seen = self._judge(attempt, kept[: MOST_LISTED if wanted == "ready" else MOST_SHOWN])
         if wanted == "ready":
-            seen = [one for one in seen if not blocking(one.gates)]
-        total = len(seen) if wanted == "ready" else len(kept)
-        more = listed.more or total > MOST_SHOWN
-        return Done(self._text(attempt, seen[:MOST_SHOWN], total=total, more=more))
+            seen = [one for one in self._judge(attempt, kept) if not blocking(one.gates)]
+            page, total = seen[end - MOST_SHOWN : end], len(seen)
+        else:
+            page, total = self._judge(attempt, kept[end - MOST_SHOWN : end]), len(kept)
+        if not wanted and listed.total is not None:
+            total = listed.total
+        return Done(self._text(attempt, page, total=total, more=listed.more or total > end))
 
     @staticmethod
     def _judge(attempt: Attempt, pulls: list[PullRequest]) -> list[Judged]:
@@ -60,12 +67,19 @@ class Pulls(Command):
             "count": total,
             "repository": escape(name),
         }
-        hidden = _("%(count)d shown; the rest: `/prs %(name)s mine`, `/prs %(name)s ready`") % {
+        hidden = _("%(count)d shown · more: %(command)s") % {
             "count": len(seen),
-            "name": name,
+            "command": f"`{_page_after(attempt)}`",
         }
         details = _("%(command)s for details") % {"command": f"`/pr {seen[0].pull.number} {name}`"}
-        return lines(first, *map(line, seen), hidden if more or total > len(seen) else "", details)
+        return lines(first, *map(line, seen), hidden if more else "", details)
+
+
+def _page_after(attempt: Attempt) -> str:
+    """The command that shows what comes next: /prs shop mine page 2."""
+    wanted, page = attempt.run.arguments.get("filter"), attempt.run.arguments.get("page") or 1
+    words = ["/prs", repository_of(attempt).name, wanted or "", f"page {int(page) + 1}"]
+    return " ".join(word for word in words if word)
 
 
 def line(seen: Judged) -> str:

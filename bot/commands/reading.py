@@ -43,7 +43,7 @@ def judged(attempt: Attempt, pull: PullRequest, *, pinned_sha: str = "") -> Judg
     facts = MergeFacts(
         repository=repository.name,
         pull=pull,
-        approvers=approvers(repository, pull, own_login=forge.whoami().login),
+        approvers=approvers(repository, pull, own_login=forge.own_login()),
         approvals_required=max(repository.approvals, 0),
         checks_required=repository.checks or "all",
         pinned_sha=pinned_sha,

@@ -35,6 +35,12 @@ class ForgeClient(ABC):
 
     def __init__(self, *, base_url: str, token: str, ca_file: str = "") -> None:
         self.base_url = base_url
+        self._login = ""
+
+    def own_login(self) -> str:
+        """Whose token it is; asked once."""
+        self._login = self._login or self.whoami().login
+        return self._login
 
     @abstractmethod
     def whoami(self) -> Identity: ...

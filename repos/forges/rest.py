@@ -50,7 +50,6 @@ class RestForge(ForgeClient):
         self, *, base_url: str, token: str, ca_file: str = "", deadline: float = 20.0
     ) -> None:
         super().__init__(base_url=base_url, token=token, ca_file=ca_file)
-        self._login = ""
         self._http = Client(
             base_url,
             headers={"Accept": "application/json", **self._headers(token)},
@@ -104,8 +103,7 @@ class RestForge(ForgeClient):
         return answers.shaped(self.system, read)
 
     def _own_login(self) -> str:
-        self._login = self._login or self.whoami().login
-        return self._login
+        return self.own_login()
 
     def _get(self, path: str, *, what: str, params: Mapping[str, str] | None = None) -> Answer:
         """A 200, or what its absence means."""
