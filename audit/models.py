@@ -29,6 +29,8 @@ class Event(models.TextChoices):
     RUN_FINISHED = "run.finished", gettext_lazy("Run finished")
     REPLY_SENT = "reply.sent", gettext_lazy("Reply sent")
     REPLY_FAILED = "reply.failed", gettext_lazy("Reply failed")
+    FORGE_EVENT = "forge.event", gettext_lazy("Forge event")
+    APPROVAL_VOIDED = "approval.voided", gettext_lazy("Approval voided")
     CONFIG_CHANGED = "config.changed", gettext_lazy("Configuration changed")
     LOGIN_OK = "login.ok", gettext_lazy("Logged in")
     LOGIN_FAILED = "login.failed", gettext_lazy("Login failed")

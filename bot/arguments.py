@@ -304,6 +304,15 @@ _READERS: Final = {
 }
 
 
+def needs_number(spec: Spec) -> bool:
+    return any(argument.kind is Kind.NUMBER and argument.required for argument in spec.arguments)
+
+
+def is_number(word: str) -> bool:
+    """233, #233, shop#233."""
+    return _NUMBER.fullmatch(word) is not None
+
+
 def printed(spec: Spec, arguments: Mapping[str, Any]) -> str:
     """The call as it is typed: /merge 233 shop squash."""
     joined = _joined_repository(spec)

@@ -17,6 +17,7 @@ from bot import replies
 from bot.commands.base import Target
 from bot.commands.registry import commands
 from bot.commands.targets import Place
+from bot.people.logins import with_login
 from bot.people.models import AccessRequest, Account, Person
 from bot.phrasing import NotACommand
 from bot.platforms.base import Ignored, IncomingMessage, Proof
@@ -32,6 +33,8 @@ from chatops_site.kit.redaction import redact
 from chatops_site.kit.together import Together
 
 TEXT_KEPT: Final = 1000
+# The platform of comments at forges; its tenants are the forges, its accounts logins there.
+COMMENTS: Final = "comments"
 
 
 class Answer(StrEnum):
@@ -153,8 +156,10 @@ def _asker(bot: Bot | None, message: IncomingMessage, now: datetime) -> tuple[As
     bound = None
     if bot is not None and message.conversation:
         bound = _BOUND.first(bot.pk, message.conversation)
-    place = Place(bound[0] if bound else None, person.repository_id if person else None)
-    account = f"{message.platform} {message.sender.id or _('(none told by the platform)')}"
+    here = message.repository_id or (bound[0] if bound else None)
+    place = Place(here, person.repository_id if person else None)
+    platform = message.sender.tenant if message.platform == COMMENTS else message.platform
+    account = f"{platform} {message.sender.id or _('(none told by the platform)')}"
     return Asker(person, account, message.conversation, place, now), person
 
 
@@ -165,6 +170,8 @@ def _person(message: IncomingMessage) -> Person | None:
     if message.platform == "console":
         return Person.objects.filter(username=message.sender.id, active=True).first()
     sender = message.sender
+    if message.platform == COMMENTS and (known := with_login(sender.tenant, sender.id)):
+        return known
     found = _PERSON.first(message.platform, sender.tenant, sender.id)
     return Person(**dict(zip(_PERSON_COLUMNS, found, strict=True))) if found else None
 

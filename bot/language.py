@@ -9,11 +9,19 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from bot import phrasing
-from bot.arguments import Shape, bind, fold, printed
+from bot.arguments import Shape, bind, fold, is_number, needs_number, printed
 from bot.commands.base import Call, Spec
 from bot.phrasing import Misread, NotACommand, Wrong
 
-__all__ = ["Misread", "NotACommand", "canonical", "canonicalise", "parse"]
+__all__ = [
+    "Misread",
+    "NotACommand",
+    "canonical",
+    "canonicalise",
+    "names_a_command",
+    "parse",
+    "with_number",
+]
 
 LONGEST_MESSAGE: Final = 4000
 MOST_GRAMMARS: Final = 20
@@ -67,6 +75,25 @@ def parse(text: str, specs: Sequence[Spec]) -> Call | Misread | NotACommand:
 def canonical(call: Call, spec: Spec) -> str:
     """The call as the language prints it, "/merge 233 shop squash"; parsing that gives it again."""
     return printed(spec, call.arguments)
+
+
+def names_a_command(text: str, specs: Sequence[Spec]) -> bool:
+    """Whether the line begins with one of our verbs, right or wrong as the rest may be."""
+    body = _body(canonicalise(text), grammar := _grammar(specs))
+    return body is not None and grammar.find(body.split(" ")) is not None
+
+
+def with_number(text: str, number: int, specs: Sequence[Spec]) -> str:
+    """The line with that number where its verb needs one and none was given: under a pull request it is meant."""
+    line, grammar = canonicalise(text), _grammar(specs)
+    words = (_body(line, grammar) or "").split(" ")
+    found = grammar.find(words)
+    if found is None or not needs_number(found.spec):
+        return text
+    rest = words[found.length :]
+    if rest and is_number(rest[0]):
+        return text
+    return " ".join(["/" + found.spec.verb, str(number), *rest])
 
 
 def canonicalise(text: str) -> str:

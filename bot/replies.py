@@ -136,7 +136,21 @@ def _is_late(reply: Reply) -> bool:
 
 def _deliver(bot: Bot | None, reply: Reply, now: datetime) -> str:
     """The console has no bot: manage.py say reads its replies from the table."""
-    return platform_for(bot).send(reply.route, reply.text, now=now) if bot else ""
+    if bot is None:
+        return ""
+    platform = platform_for(bot)
+    earlier = _earlier(reply) if platform.updates_in_place else ""
+    if earlier:
+        return platform.update(reply.route, earlier, reply.text, now=now)
+    return platform.send(reply.route, reply.text, now=now)
+
+
+def _earlier(reply: Reply) -> str:
+    """The platform's id of what this run was told last."""
+    if reply.run_id is None:
+        return ""
+    sent = Reply.objects.filter(run=reply.run_id, state=ReplyState.SENT).exclude(external_id="")
+    return sent.order_by("-pk").values_list("external_id", flat=True).first() or ""
 
 
 def _postpone(reply: Reply, problem: SendFailed, *, now: datetime) -> None:

@@ -1,10 +1,11 @@
 """The webhook: read within limits, verify, accept, answer. What it may not believe never reaches the database."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from django.db import Error, transaction
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -38,7 +39,7 @@ class ChatWebhook(APIView):
         try:
             return _answered(request, bot)
         except Rejected as rejected:
-            _note(bot, rejected.reason, request, Event.WEBHOOK_REJECTED)
+            note(bot, rejected.reason, request._request, Event.WEBHOOK_REJECTED)
             return HttpResponse(status=rejected.status)
         except Error as problem:
             # Nothing could be read or written down: the platform shall deliver again.
@@ -58,7 +59,7 @@ def _answered(request: Request, bot: str) -> HttpResponse:
     if isinstance(parsed, Challenge):
         return HttpResponse(parsed.body, content_type=parsed.content_type)
     if _take(known, parsed) is dispatch.Answer.SIGNATURE_REUSED:
-        _note(bot, "signature_reused", request, Event.SIGNATURE_REUSED)
+        note(bot, "signature_reused", request._request, Event.SIGNATURE_REUSED)
         return HttpResponse(status=401)
     return HttpResponse()
 
@@ -71,18 +72,24 @@ def _take(bot: Bot, parsed: IncomingMessage | Ignored) -> dispatch.Answer:
 
 def _webhook(request: Request) -> Webhook:
     django = request._request
-    length = django.META.get("CONTENT_LENGTH") or "0"
-    if not length.isascii() or not length.isdigit():
-        raise Rejected("bad_length", status=400)
-    if int(length) > LARGEST_BODY:
-        raise Rejected("too_large", status=413)
+    body = read_body(django, Rejected)
     return Webhook(
         method="POST",
         headers={name.lower(): value for name, value in django.headers.items()},
         query={name: django.GET.getlist(name) for name in django.GET},
-        body=django.body,
+        body=body,
         source_ip=django.META.get("REMOTE_ADDR", ""),
     )
+
+
+def read_body(request: HttpRequest, rejected: Callable[..., Exception]) -> bytes:
+    """The raw body within the size limit; what rejected makes of reason and status else."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isascii() or not length.isdigit():
+        raise rejected("bad_length", status=400)
+    if int(length) > LARGEST_BODY:
+        raise rejected("too_large", status=413)
+    return request.body
 
 
 def _bot(name: str) -> Bot:
@@ -96,18 +103,19 @@ _BOT_COLUMNS: Final = ("id", "name", "platform", "settings", "secrets", "languag
 _BOT: Final = Select(
     lambda name: (
         Bot.objects.filter(name=name, enabled=True)
-        .exclude(platform="console")
+        .exclude(platform__in=("console", "comments"))
         .values_list(*_BOT_COLUMNS)
     ),
     "any",
 )
 
 
-def _note(bot: str, reason: str, request: Request, event: Event) -> None:
+def note(bot: str, reason: str, request: HttpRequest, event: Event) -> None:
+    """Counts a rejection, and writes some of them down."""
     count = rejections.count(f"{bot[:63]}:{reason}")
     if count is None:
         return
-    source = request._request.META.get("REMOTE_ADDR", "")
+    source = request.META.get("REMOTE_ADDR", "")
     try:
         with transaction.atomic():
             record(_rejected(bot[:63], reason, source, event, count=count))

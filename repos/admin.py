@@ -5,12 +5,13 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.changes import AuditedAdmin
 from repos.connections import Findings, ask_forge, ask_jenkins, ask_job
-from repos.desk import TestedAdmin
+from repos.desk import TestedAdmin, address_shown
 from repos.forms.configuration import (
     EnvironmentForm,
     ForgeForm,
@@ -33,10 +34,21 @@ class ForgeAdmin(TestedAdmin):
     list_display = ("name", "kind", "base_url")
     list_filter = ("kind",)
     search_fields = ("name", "base_url")
+    readonly_fields = ("receiving_address",)
     fieldsets = (
-        (None, {"fields": ("name", "kind", "base_url", "ca_file")}),
-        (gettext_lazy("Secrets"), {"fields": ("secret_token", "secret_webhook_secret")}),
+        (None, {"fields": ("name", "kind", "base_url", "ca_file", "secret_token")}),
+        (
+            gettext_lazy("Commands in comments"),
+            {"fields": ("receiving_address", "secret_webhook_secret")},
+        ),
     )
+
+    @admin.display(description=gettext_lazy("Webhook address"))
+    def receiving_address(self, forge: Forge) -> str:
+        """What has to be entered in the repositories' webhooks."""
+        if not forge.pk:
+            return _("It is shown here once the forge is saved.")
+        return address_shown(reverse("forge_webhook", args=[forge.name]))
 
     def test(self, stored: Any) -> Findings:
         return ask_forge(stored)
@@ -61,7 +73,8 @@ class RepositoryAdmin(AuditedAdmin):
     def checks_said(self, repository: Repository) -> str:
         if isinstance(repository.checks, list):
             return ", ".join(map(str, repository.checks))
-        return _("none") if repository.checks == "none" else _("all")
+        words = {"none": _("none"), "required": _("required by the forge")}
+        return words.get(repository.checks, _("all"))
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         return super().get_queryset(request).defer("forge__token", "forge__webhook_secret")

@@ -4,12 +4,14 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -111,3 +113,12 @@ class TestedAdmin(SecretiveAdmin):
     @property
     def _test_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_test"
+
+
+def address_shown(path: str) -> str:
+    """Where other systems reach that path of the portal, to be copied from the page."""
+    if not settings.PORTAL_URL:
+        return _("%(path)s, behind the portal's own address (PORTAL_URL is not set)") % {
+            "path": path
+        }
+    return format_html("<code>{}</code>", settings.PORTAL_URL + path)

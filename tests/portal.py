@@ -186,6 +186,15 @@ class Chat:
         return max((one["n"] for one in self.sandbox.messages()), default=0)
 
 
+def wait_for_packets(post: Post, count: int) -> list[tuple[dict[str, str], bytes]]:
+    """What the sandbox delivered; a forge's webhooks come a moment after what they tell of."""
+    end = time.monotonic() + LONGEST_RUN
+    while len(post.packets) < count:
+        assert time.monotonic() < end, f"{len(post.packets)} of {count} deliveries came"
+        time.sleep(0.002)
+    return list(post.packets)
+
+
 def signed(*, seconds: float = 0, secret: str = APP_SECRET) -> dict[str, str]:
     """The headers of a webhook of now; no two are of the same millisecond."""
     stamp = str(_next_stamp() + int(seconds * 1000))

@@ -338,6 +338,10 @@ class Stage:
         finally:
             connection.close()
 
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
     def get(self, path: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:

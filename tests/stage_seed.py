@@ -21,7 +21,7 @@ def make(model: str, **columns: Any) -> Any:
 
 def fill(urls: dict[str, str]) -> None:
     forge = make("repos.Forge", name="gitee", kind="gitee", base_url=urls["gitee"])
-    forge.token = "demo-gitee-token"
+    forge.token, forge.webhook_secret = "demo-gitee-token", "demo-hook-secret"
     forge.save()
     jenkins = make("repos.JenkinsServer", name="main", base_url=urls["jenkins"], username="bot")
     jenkins.token = "demo-jenkins-token"

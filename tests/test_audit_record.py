@@ -187,8 +187,8 @@ def test_the_vocabulary_is_stable() -> None:
     assert " ".join(Event.values) == (
         "webhook.rejected signature.reused message.ignored command.received command.refused"
         " access.allowed access.denied run.queued run.claimed gates.decided effect.intended"
-        " effect.settled effect.unknown run.finished reply.sent reply.failed config.changed"
-        " login.ok login.failed secret.rotated security.sampled"
+        " effect.settled effect.unknown run.finished reply.sent reply.failed forge.event"
+        " approval.voided config.changed login.ok login.failed secret.rotated security.sampled"
     )
 
 

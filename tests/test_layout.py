@@ -31,6 +31,7 @@ ROOMS: Final = (
     "desk",
     "management",
     "engine",
+    "hooks",
     "views",
     "dispatch",
     "verdict",
@@ -48,7 +49,7 @@ ROOMS: Final = (
 )
 # Narrower than their place: what else the design keeps apart.
 APART: Final = {
-    "engine": ("views", "dispatch", "verdict", "language", "arguments", "phrasing"),
+    "engine": ("hooks", "views", "dispatch", "verdict", "language", "arguments", "phrasing"),
     "people": ("platforms",),
 }
 # Django reads these; they import what they migrate or gather.

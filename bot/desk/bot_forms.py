@@ -34,6 +34,7 @@ LABELS: Final[dict[str, Any]] = {
     "card_template": gettext_lazy("Card template id"),
     "corp_id": gettext_lazy("Corp id"),
     "encrypt_key": gettext_lazy("Encrypt key"),
+    "forge": gettext_lazy("Forge"),
     "receive_id": gettext_lazy("Receive id"),
     "robot_code": gettext_lazy("Robot code"),
     "secret": gettext_lazy("Secret"),

@@ -2,26 +2,24 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.changes import AuditedAdmin
 from bot.desk.bot_forms import SETTING, form_of, platform_named
-from bot.desk.people_forms import CONSOLE
+from bot.desk.people_forms import COMMENTS, CONSOLE
 from bot.platforms import PLATFORMS
 from bot.platforms.base import SendFailed
 from bot.platforms.clients import platform_for
 from bot.platforms.models import Bot, Conversation
 from repos.connections import Finding, Findings
-from repos.desk import TestedAdmin, secrets_said
+from repos.desk import TestedAdmin, address_shown, secrets_said
 from repos.forms.secrets import PREFIX
 
 
@@ -40,12 +38,9 @@ class BotAdmin(TestedAdmin):
         """What has to be entered on the platform's side."""
         if not bot.pk:
             return _("It is shown here once the bot is saved.")
-        path = reverse("chat_webhook", args=[bot.name])
-        if not settings.PORTAL_URL:
-            return _("%(path)s, behind the portal's own address (PORTAL_URL is not set)") % {
-                "path": path
-            }
-        return format_html("<code>{}</code>", settings.PORTAL_URL + path)
+        if bot.platform == COMMENTS:
+            return _("None of its own: the webhook is set up on its forge's page.")
+        return address_shown(reverse("chat_webhook", args=[bot.name]))
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -59,7 +54,7 @@ class BotAdmin(TestedAdmin):
             **self.admin_site.each_context(request),
             "title": _("Add a bot: on which platform?"),
             "opts": self.opts,
-            "platforms": [name for name in PLATFORMS if name != CONSOLE],
+            "platforms": [name for name in PLATFORMS if name not in (COMMENTS, CONSOLE)],
         }
         return TemplateResponse(request, "bot/choose_platform.html", context)
 

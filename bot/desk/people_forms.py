@@ -21,6 +21,7 @@ SCOPES: Final[dict[str, Any]] = {
     "environment": Environment,
 }
 # manage.py say: there a person is known by the user name, and has no account.
+COMMENTS: Final = "comments"
 CONSOLE: Final = "console"
 # Its people are those of the company, whichever kind of robot they speak to.
 COMPANY_ROBOT: Final = "wecom_aibot"

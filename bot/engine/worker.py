@@ -4,7 +4,10 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from django.db import close_old_connections, connections
@@ -40,11 +43,20 @@ _NEXT: Final = Select(
 )
 
 
+@dataclass(frozen=True)
+class Chore:
+    """Other short work that waits in a table: ready(now) names what is due, do(id) does one of it."""
+
+    ready: Callable[[datetime], Iterable[int]]
+    do: Callable[[int], None]
+
+
 class Worker:
     """Carries out runs until stop(). Several workers may run; the run table keeps them apart."""
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(self, *, threads: int, chores: Sequence[Chore] = ()) -> None:
         self._threads = threads
+        self._chores = (Chore(replies.ready, replies.send), *chores)
         # Two systems that hang leave places for a third.
         self._per_lane = max(1, (threads - 1) // 2)
         self._stopping = threading.Event()
@@ -53,7 +65,7 @@ class Worker:
         self._busy: dict[int, str] = {}
         self._in_lane: dict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
-        self._sending: set[int] = set()
+        self._sending: set[tuple[Chore, int]] = set()
         self._looked_at = 0.0
 
     def stop(self) -> None:
@@ -92,8 +104,9 @@ class Worker:
         for run_id, lane in claim.ready(now):
             self._enqueue(run_id, lane)
         announce.announce(now)
-        for reply_id in replies.ready(now):
-            self._send(reply_id)
+        for chore in self._chores:
+            for number in chore.ready(now):
+                self._send(chore, number)
 
     def _enqueue_announced(self, run_ids: list[int]) -> None:
         new = [run_id for run_id in run_ids if run_id not in self._known]
@@ -133,7 +146,7 @@ class Worker:
         if carried is None:
             return
         if carried.reply is not None:
-            self._send(carried.reply.pk)
+            self._send(self._chores[0], carried.reply.pk)
         if carried.run.finished and carried.run.key:
             self._call_next(carried.run)
 
@@ -151,20 +164,20 @@ class Worker:
         if following is not None:
             self._listener.poke(following[0])
 
-    def _send(self, reply_id: int) -> None:
+    def _send(self, chore: Chore, number: int) -> None:
         with self._lock:
-            if reply_id in self._sending:
+            if (chore, number) in self._sending:
                 return
-            self._sending.add(reply_id)
-        self._senders.submit(self._send_one, reply_id).add_done_callback(self._log_crash)
+            self._sending.add((chore, number))
+        self._senders.submit(self._send_one, chore, number).add_done_callback(self._log_crash)
 
-    def _send_one(self, reply_id: int) -> None:
+    def _send_one(self, chore: Chore, number: int) -> None:
         try:
             close_old_connections()
-            replies.send(reply_id)
+            chore.do(number)
         finally:
             with self._lock:
-                self._sending.discard(reply_id)
+                self._sending.discard((chore, number))
 
     @staticmethod
     def _log_crash(future: Future[None]) -> None:

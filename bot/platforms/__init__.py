@@ -4,5 +4,6 @@ from typing import Final
 
 PLATFORMS: Final[dict[str, str]] = {
     "dingtalk": "bot.platforms.dingtalk.DingTalk",
+    "comments": "bot.platforms.comments.Comments",
     "console": "bot.platforms.console.Console",
 }

@@ -76,6 +76,8 @@ class IncomingMessage:
     private: bool
     text: str
     sent_at: datetime
+    # Of the repository whose pull request it was said under, for a comment at a forge.
+    repository_id: int | None = None
     route: dict[str, Any] = field(default_factory=dict)
     # None where the signature covers the body.
     proof: Proof | None = None
@@ -113,6 +115,8 @@ class Setting:
 class Platform(ABC):
     """One bot on one platform. now is passed in, so that recorded vectors keep their time."""
 
+    # Whether a later message of the same run takes the place of its earlier one.
+    updates_in_place: ClassVar[bool] = False
     settings: ClassVar[tuple[Setting, ...]] = ()
     secrets: ClassVar[tuple[Setting, ...]] = ()
 
@@ -126,6 +130,12 @@ class Platform(ABC):
     @abstractmethod
     def send(self, route: Mapping[str, Any], text: str, *, now: datetime) -> str:
         """Sends markdown to where the message came from; the platform's message id or "". Or SendFailed."""
+
+    def update(
+        self, route: Mapping[str, Any], external_id: str, text: str, *, now: datetime
+    ) -> str:
+        """Puts text in the place of the message external_id, where the platform can; or SendFailed."""
+        return self.send(route, text, now=now)
 
     @abstractmethod
     def check(self) -> str:

@@ -1,12 +1,6 @@
 """Who has approved a head: people at the forge and people through us, each human once, never the author."""
 
-from collections.abc import Iterable
-
-from django.db.models import TextField
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
-
-from bot.people.models import Person
+from bot.people.logins import people_of
 from bot.runs.models import Run, RunState
 from repos.forges.resources import PullRequest
 from repos.models import Repository
@@ -25,11 +19,3 @@ def approvers(repository: Repository, pull: PullRequest, *, own_login: str) -> f
         sha=pull.head_sha,
     ).values_list("actor", flat=True)
     return frozenset({names.get(login, login) for login in at_forge} | set(here)) - {author}
-
-
-def people_of(forge: str, logins: Iterable[str]) -> dict[str, str]:
-    """login → the person's name, for those we know."""
-    # Cast, because SQLite would read the login itself as JSON.
-    login = Cast(KeyTextTransform(forge, "forge_logins"), TextField())
-    known = Person.objects.annotate(login=login)
-    return dict(known.filter(login__in=list(logins)).values_list("login", "name"))

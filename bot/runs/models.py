@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bot.people.models import Person
 from bot.platforms.models import Bot
-from repos.models import Environment, Repository, Service
+from repos.models import Environment, Forge, Repository, Service
 
 
 class Delivery(models.Model):
@@ -26,6 +26,49 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return self.message_id
+
+
+class HookState(models.TextChoices):
+    WAITING = "waiting", _("waiting")
+    DONE = "done", _("done")
+    IGNORED = "ignored", _("ignored")
+    FAILED = "failed", _("failed")
+
+
+class ForgeHook(models.Model):
+    """A webhook of a forge that was believed; a worker reads at the forge what it is about before it acts."""
+
+    forge = models.ForeignKey(Forge, models.CASCADE)
+    delivery = models.CharField(max_length=100)
+    # Of a signature that does not cover the body (Gitee's); None where it does.
+    signature_digest = models.CharField(max_length=64, null=True)  # noqa: DJ001 - NULL is "none", and unique
+    happened = models.CharField(max_length=20)
+    path = models.CharField(max_length=200, blank=True)
+    number = models.PositiveBigIntegerField(default=0)
+    comment_id = models.CharField(max_length=40, blank=True)
+    text_digest = models.CharField(max_length=64, blank=True)
+    told = models.CharField(max_length=80, blank=True)
+    source_ip = models.CharField(max_length=45, blank=True)
+    state = models.CharField(max_length=10, choices=HookState.choices, default=HookState.WAITING)
+    reason = models.CharField(max_length=60, blank=True)
+    received_at = models.DateTimeField(db_index=True)
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint("forge", "delivery", name="forge_delivery_once"),
+            models.UniqueConstraint("forge", "signature_digest", name="forge_signature_once"),
+        )
+        indexes = (
+            models.Index(
+                "due_at", "id", condition=models.Q(state="waiting"), name="forge_hook_ready"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.told} {self.path}#{self.number}"
 
 
 class RunState(models.TextChoices):

@@ -30,6 +30,8 @@ class Terms:
     copies: int = 1
     age: float = 0.0
     spoilt: bool = False
+    # Where they go; "" is the portal that the sandbox was started for.
+    portal: str = ""
 
     @property
     def key(self) -> str:
@@ -55,7 +57,7 @@ class Hooks:
         self._portal = portal
         self._origins: Mapping[str, str] = {}
         self._terms = Terms()
-        self._waiting: queue.SimpleQueue[tuple[str, Packet]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[str, str, Packet]] = queue.SimpleQueue()
         self._sent: list[dict[str, Any]] = []
         world.listeners.append(self._hear)
 
@@ -77,7 +79,7 @@ class Hooks:
     def clear(self) -> None:
         """Forgets what was sent and any tampering; the forge goes on sending."""
         self._sent.clear()
-        self._terms = Terms(forge=self._terms.forge)
+        self._terms = Terms(forge=self._terms.forge, portal=self._terms.portal)
 
     def sent(self) -> list[dict[str, Any]]:
         return list(self._sent)
@@ -90,24 +92,24 @@ class Hooks:
         packet = make(self._world, happening, terms, origin)
         for _ in range(terms.copies if packet is not None else 0):
             assert packet is not None  # noqa: S101 (said in the line above)
-            self._waiting.put((terms.forge, packet))
+            self._waiting.put((terms.portal or self._portal, terms.forge, packet))
 
     def _run(self) -> None:
         while True:
-            forge, packet = self._waiting.get()
+            portal, forge, packet = self._waiting.get()
             status = 0
             with contextlib.suppress(OSError, http.client.HTTPException):
-                status = self._post(forge, packet)
+                status = _post(portal, forge, packet)
             kept = {name: value for name, value in packet.headers.items() if "oken" not in name}
             self._sent.append({"forge": forge, "status": status, "headers": kept})
 
-    def _post(self, forge: str, packet: Packet) -> int:
-        place = urlsplit(self._portal)
-        connection = http.client.HTTPConnection(place.netloc, timeout=_TIMEOUT)
-        try:
-            connection.request(
-                "POST", f"{place.path}/webhooks/forge/{forge}/", packet.body, packet.headers
-            )
-            return connection.getresponse().status
-        finally:
-            connection.close()
+
+def _post(portal: str, forge: str, packet: Packet) -> int:
+    place = urlsplit(portal)
+    connection = http.client.HTTPConnection(place.netloc, timeout=_TIMEOUT)
+    path = f"{place.path}/webhooks/forge/{forge}/"
+    try:
+        connection.request("POST", path, packet.body, packet.headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()

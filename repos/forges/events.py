@@ -54,6 +54,8 @@ class ForgeEvent:
     path: str = ""
     number: int = 0
     comment_id: str = ""
+    # Of the comment's text as the hook tells it: another text at the forge was edited, or forged here.
+    text_digest: str = ""
     # In a few words, for the record: "issue_comment edited".
     told: str = ""
     # Hex digest of a signature that does not cover the body: nothing else is believed under it.
@@ -72,6 +74,11 @@ def hmac_hex(secret: str, body: bytes) -> str:
 def digest(*parts: str) -> str:
     """Hex, for a delivery id where the forge gives none."""
     return sha256("\0".join(parts).encode(errors="replace")).hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """The same for texts that differ in blanks and line ends only."""
+    return digest(" ".join(text.split()))
 
 
 def check_fresh(sent_at: datetime, now: datetime) -> None:

@@ -58,6 +58,7 @@ from repos.forges.events import (
     check_fresh,
     digest,
     is_same,
+    text_digest,
 )
 from repos.forges.resources import (
     Check,
@@ -456,10 +457,8 @@ def _comment_path(path: str, comment_id: str) -> str:
 
 def _check_signature(hook: Hook, *, secret: str, now: datetime) -> str:
     """The digest of the signature; of the password there is none. Either is told in one header."""
-    told, timestamp = (
-        hook.headers.get("x-gitee-token", ""),
-        hook.headers.get("x-gitee-timestamp", ""),
-    )
+    told = hook.headers.get("x-gitee-token", "")
+    timestamp = hook.headers.get("x-gitee-timestamp", "")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 15):
         raise HookRejected("no_timestamp")
     message = f"{timestamp}\n{secret}".encode()
@@ -474,10 +473,13 @@ def _check_signature(hook: Hook, *, secret: str, now: datetime) -> str:
 def _read_hook(payload: Payload, timestamp: str, signature_digest: str) -> ForgeEvent:
     """https://help.gitee.com/webhook/gitee-webhook-push-data-format"""
     name, action = payload.get("hook_name"), payload.get("action")
-    happened, ids = Happened.NOTHING, [str(name), str(action), timestamp]
-    known: dict[str, Any] = {}
+    known, ids = dict[str, Any](), [str(name), str(action), timestamp]
+    happened = Happened.NOTHING
     if name == "note_hooks" and payload.get("noteable_type") == "PullRequest":
-        known = {"comment_id": str(payload.number("comment.id"))}
+        known = {
+            "comment_id": str(payload.number("comment.id")),
+            "text_digest": text_digest(payload.text("comment.body")),
+        }
         happened = Happened.COMMENTED if action == "comment" else Happened.NOTHING
         ids = ["note", known["comment_id"], str(action), str(payload.get("comment.updated_at"))]
     elif name == "merge_request_hooks":
@@ -493,8 +495,6 @@ def _read_hook(payload: Payload, timestamp: str, signature_digest: str) -> Forge
 
 
 def _happened(payload: Payload) -> Happened:
-    action = payload.get("action")
-    if action == "update":
-        pushed = payload.get("action_desc") == "source_branch_changed"
-        return Happened.PUSHED if pushed else Happened.NOTHING
-    return _HAPPENED.get(str(action), Happened.NOTHING)
+    if payload.get("action_desc") == "source_branch_changed":
+        return Happened.PUSHED
+    return _HAPPENED.get(str(payload.get("action")), Happened.NOTHING)

@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from bot.engine.worker import Worker
+from bot.engine.worker import Chore, Worker
+from bot.hooks import take
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        worker = Worker(threads=max(1, options["threads"]))
+        hooks = Chore(take.ready, take.take)
+        worker = Worker(threads=max(1, options["threads"]), chores=[hooks])
 
         def stop(number: int, frame: FrameType | None) -> None:
             worker.stop()
