@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from audit.changes import AuditedAdmin
+from audit.changes import Actor, AuditedAdmin
 from repos.connections import Findings, ask_forge, ask_jenkins, ask_job
 from repos.desk import TestedAdmin, address_shown
 from repos.forms.configuration import (
@@ -20,6 +20,16 @@ from repos.forms.configuration import (
     RepositoryForm,
     ServiceForm,
 )
+from repos.import_desk import ImportingAdmin
+from repos.importing import (
+    FoundPage,
+    Imported,
+    find_jobs,
+    find_repositories,
+    import_jobs,
+    import_repositories,
+    page_of,
+)
 from repos.models import Environment, Forge, JenkinsServer, Job, Purpose, Repository, Service
 
 # Somebody has just pressed Save and waits.
@@ -28,7 +38,9 @@ _SAVED = "saved_job"
 
 
 @admin.register(Forge)
-class ForgeAdmin(TestedAdmin):
+class ForgeAdmin(ImportingAdmin):
+    imported = Repository
+    import_label = gettext_lazy("Import repositories")
     form = ForgeForm
     unread = secret_names = ("token", "webhook_secret")
     list_display = ("name", "kind", "base_url")
@@ -49,6 +61,12 @@ class ForgeAdmin(TestedAdmin):
         if not forge.pk:
             return _("It is shown here once the forge is saved.")
         return address_shown(reverse("forge_webhook", args=[forge.name]))
+
+    def find(self, owner: Any, *, search: str, page: int) -> FoundPage:
+        return find_repositories(owner, search=search, page=page)
+
+    def take_over(self, owner: Any, paths: list[str], actor: Actor) -> Imported:
+        return import_repositories(owner, paths, actor)
 
     def test(self, stored: Any) -> Findings:
         return ask_forge(stored)
@@ -81,7 +99,9 @@ class RepositoryAdmin(AuditedAdmin):
 
 
 @admin.register(JenkinsServer)
-class JenkinsServerAdmin(TestedAdmin):
+class JenkinsServerAdmin(ImportingAdmin):
+    imported = Job
+    import_label = gettext_lazy("Import jobs")
     form = JenkinsForm
     unread = secret_names = ("token",)
     list_display = ("name", "base_url", "username")
@@ -90,6 +110,12 @@ class JenkinsServerAdmin(TestedAdmin):
         (None, {"fields": ("name", "base_url", "ca_file")}),
         (gettext_lazy("Account"), {"fields": ("username", "secret_token")}),
     )
+
+    def find(self, owner: Any, *, search: str, page: int) -> FoundPage:
+        return page_of(find_jobs(owner, search=search), page)
+
+    def take_over(self, owner: Any, paths: list[str], actor: Actor) -> Imported:
+        return import_jobs(owner, paths, actor)
 
     def test(self, stored: Any) -> Findings:
         return ask_jenkins(stored)

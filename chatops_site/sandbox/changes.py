@@ -258,6 +258,12 @@ def _set_repository(world: World, arguments: Arguments) -> Answer:
     return {"merge_methods": sorted(repository.merge_methods)}
 
 
+def _add_repository(world: World, arguments: Arguments) -> Answer:
+    path = str(arguments["repository"])
+    found = world.add_repository(path, default_branch="master", author=_STRANGER)
+    return {"path": found.path}
+
+
 def _delete_branch(world: World, arguments: Arguments) -> Answer:
     _repository(world, arguments).branches.pop(str(arguments["branch"]), None)
     return {}
@@ -295,6 +301,7 @@ _CHANGES: dict[str, Change] = {
     "revoke_token": _revoke_token,
     "set_right": _set_right,
     "set_repository": _set_repository,
+    "add_repository": _add_repository,
     "delete_branch": _delete_branch,
     "set_refusal_status": _set_refusal_status,
 }

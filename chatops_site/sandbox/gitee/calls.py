@@ -7,7 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from chatops_site.sandbox.records import ADMIN, READ, WRITE, Account, Missing, Pull, Repository
+from chatops_site.sandbox.records import (
+    ADMIN,
+    READ,
+    WRITE,
+    Account,
+    Missing,
+    Pull,
+    Repository,
+    Token,
+)
 from chatops_site.sandbox.server import Request, Response, as_json
 from chatops_site.sandbox.world import World
 
@@ -32,6 +41,7 @@ class Call:
     world: World
     request: Request
     account: Account
+    token: Token
     right: int
     found: dict[str, str]
     arguments: dict[str, str]

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatops_site.sandbox.gitee import shapes
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused, page_of, paged, with_totals
-from chatops_site.sandbox.records import WRITE, Check, Missing
+from chatops_site.sandbox.records import READ, WRITE, Check, Missing
 from chatops_site.sandbox.server import Response, as_json
 
 _STATUSES = ("queued", "in_progress", "completed")
@@ -30,6 +30,18 @@ def show_owner(call: Call) -> Response:
 def show_repository(call: Call) -> Response:
     found = call.repository
     return as_json(shapes.repository_page(call.world, found, call.origin, right=call.right))
+
+
+def list_own(call: Call) -> Response:
+    """What the token sees, by its path; q: a part of it."""
+    sought = call.text("q").casefold()
+    rows = [
+        found
+        for path, found in sorted(call.world.repositories.items())
+        if call.token.right_on(path) >= READ and sought in path.casefold()
+    ]
+    shape = lambda row: shapes.repository(call.world, row, call.origin)  # noqa: E731
+    return paged(call, rows, shape)
 
 
 def list_branches(call: Call) -> Response:
@@ -176,6 +188,7 @@ def _output(call: Call) -> dict[str, Any]:
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("GET", "user"): show_owner,
+    ("GET", "user/repos"): list_own,
     ("GET", "repos/{owner}/{repo}"): show_repository,
     ("GET", "repos/{owner}/{repo}/branches"): list_branches,
     ("GET", "repos/{owner}/{repo}/branches/{branch}"): show_branch,

@@ -73,7 +73,7 @@ class GiteeSystem:
         if "repo" in found and (right < READ or path not in self._world.repositories):
             raise Refused(404, "404 Project Not Found")
         account = self._world.accounts[token.login]
-        return endpoint(Call(self._world, request, account, right, found, arguments))
+        return endpoint(Call(self._world, request, account, token, right, found, arguments))
 
     def _token(self, request: Request, arguments: dict[str, str]) -> Token:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
