@@ -1,7 +1,7 @@
 """What a forge's token or a Jenkins user sees, and which of it the portal takes over, with proposed names."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
@@ -91,20 +91,14 @@ def find_repositories(forge: Forge, *, search: str = "", page: int = 1) -> Found
 
 def import_repositories(forge: Forge, paths: Iterable[str], actor: Actor) -> Imported:
     """Asks the forge for each: what it does not show is not taken over."""
-    client, outcome = forge_client(forge), Imported()
-    known = _known(Repository.objects.filter(forge=forge))
-    for path in dict.fromkeys(paths):
-        if path.casefold() in known:
-            outcome.refused[path] = _("is in the portal already")
-            continue
-        try:
-            facts = client.repository(path)
-        except RemoteError as problem:
-            outcome.refused[path] = problem.sentence
-            continue
+    client = forge_client(forge)
+
+    def read(path: str) -> Repository:
+        facts = client.repository(path)
         name = propose_name(facts.path, _names(Repository))
-        _add(Repository(name=name, forge=forge, path=facts.path), path, actor, outcome)
-    return outcome
+        return Repository(name=name, forge=forge, path=facts.path)
+
+    return _take_over(paths, _known(Repository.objects.filter(forge=forge)), read, actor)
 
 
 # Jobs
@@ -131,21 +125,13 @@ def find_jobs(server: JenkinsServer, *, search: str = "") -> FoundPage:
 
 def import_jobs(server: JenkinsServer, paths: Iterable[str], actor: Actor) -> Imported:
     """With the purpose, service and environment that its name tells, and its declared parameters filled."""
-    client, outcome = jenkins_client(server), Imported()
-    known = _known(Job.objects.filter(jenkins=server))
+    client = jenkins_client(server)
     services, environments = list(Service.objects.all()), list(Environment.objects.all())
-    for path in dict.fromkeys(paths):
-        if path.casefold() in known:
-            outcome.refused[path] = _("is in the portal already")
-            continue
-        try:
-            described = client.describe(path)
-        except RemoteError as problem:
-            outcome.refused[path] = problem.sentence
-            continue
+
+    def read(path: str) -> Job:
+        declared = [parameter.name for parameter in client.describe(path).parameters]
         told = _proposal(path, services, environments)
-        declared = [parameter.name for parameter in described.parameters]
-        job = Job(
+        return Job(
             name=propose_name(path, _names(Job)),
             jenkins=server,
             path=path,
@@ -154,8 +140,8 @@ def import_jobs(server: JenkinsServer, paths: Iterable[str], actor: Actor) -> Im
             environment=next((e for e in environments if e.name == told["environment"]), None),
             parameters={name: _TEMPLATES[name] for name in declared if name in _TEMPLATES},
         )
-        _add(job, path, actor, outcome)
-    return outcome
+
+    return _take_over(paths, _known(Job.objects.filter(jenkins=server)), read, actor)
 
 
 def _proposal(
@@ -206,6 +192,27 @@ def _known(rows: "models.QuerySet[Any]") -> dict[str, str]:
 
 def _names(model: type[Repository] | type[Job]) -> set[str]:
     return {name.casefold() for name in model.objects.values_list("name", flat=True)}
+
+
+def _take_over(
+    paths: Iterable[str],
+    known: Mapping[str, str],
+    read: Callable[[str], models.Model],
+    actor: Actor,
+) -> Imported:
+    """Reads each on the other side and stores it; what fails is told, and the others go on."""
+    outcome = Imported()
+    for path in dict.fromkeys(paths):
+        if path.casefold() in known:
+            outcome.refused[path] = _("is in the portal already")
+            continue
+        try:
+            row = read(path)
+        except RemoteError as problem:
+            outcome.refused[path] = problem.sentence
+        else:
+            _add(row, path, actor, outcome)
+    return outcome
 
 
 def _add(row: models.Model, path: str, actor: Actor, outcome: Imported) -> None:
