@@ -80,6 +80,19 @@ def test_a_tls_handshake_that_never_ends_ends_at_the_deadline(serve: Serve) -> N
             client.send("POST", "/")
 
 
+@pytest.mark.parametrize("milliseconds", [0, 0.2, 0.5, 0.8, 1, 1.2, 1.5, 2])
+def test_however_little_time_is_left_its_end_is_told_as_such(
+    serve: Serve, milliseconds: float
+) -> None:
+    """Also when connecting takes all of it and nothing is left to read with."""
+    peer = serve(answer_with(b"ok"))
+    for _attempt in range(25):
+        client = Client(peer.url, deadline=milliseconds / 1000)
+        with suppress(NotConnected, NoAnswer):
+            client.get("/")
+        client.close()
+
+
 @override_settings(OUTGOING_ALLOW=[])
 def test_slow_dns_counts_towards_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(*_asked: object, **_about: object) -> list[Any]:

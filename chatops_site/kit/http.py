@@ -24,9 +24,11 @@ from urllib.parse import urlencode, urlsplit
 
 from django.utils.translation import gettext as _
 from requests import PreparedRequest, Response
+from requests.exceptions import Timeout as RequestsTimeout
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.exceptions import ProtocolError
+from urllib3.exceptions import TimeoutError as Urllib3Timeout
 from urllib3.util import Timeout
 
 from .addresses import Origin, check_url, parse_origin
@@ -62,6 +64,7 @@ _TARGET: Final = re.compile(r"(?:[\x21\x22\x24\x26-\x7e]|%[0-9A-Fa-f]{2})*")
 _METHOD: Final = re.compile(r"[A-Z]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # requests' own errors are OSErrors; a gzip stream breaks with three kinds.
+_TIME_IS_UP: Final = (Urllib3Timeout, RequestsTimeout)
 _IMPROPER: Final = (Urllib3Error, OSError, ValueError, EOFError, zlib.error)
 _READ_SIZE: Final = 64 * 1024
 
@@ -218,6 +221,9 @@ class Client:
             raise NoAnswer(
                 _("%(host)s ended the connection before its answer was complete.") % names
             ) from None
+        except _TIME_IS_UP:
+            # Connecting took all there was, so that nothing is left to wait for an answer.
+            raise NoAnswer(_("%(host)s did not answer in time.") % names) from None
         except _IMPROPER:
             raise BadAnswer(_("%(host)s sent something that is not proper HTTP.") % names) from None
         if 300 <= answer.status < 400 and not self._redirects_are_answers:
