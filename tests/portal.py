@@ -27,6 +27,7 @@ from bot.runs.models import Reply, ReplyState, Run
 from bot.sampling import Sampler
 from chatops_site.sandbox.client import Sandbox
 from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.forges import FORGES
 from repos.models import Environment, Forge, JenkinsServer, Job, Repository, Service
 
 WEBHOOK: Final = "/webhooks/chat/ops/"
@@ -160,11 +161,14 @@ class Chat:
         ]
 
     def effects(self) -> list[str]:
-        """Calls that changed something at Gitee or Jenkins, in order: "PUT …/merge"."""
+        """Calls that changed something at a forge or at Jenkins, in order: "PUT …/merge"."""
         return [
             f"{one['method']} {one['path']}"
             for one in self.sandbox.journal()
-            if one["system"] in ("gitee", "jenkins") and one["applied"] and one["method"] != "GET"
+            if one["system"] in (*FORGES, "jenkins")
+            and one["applied"]
+            and one["method"] != "GET"
+            and not one["path"].endswith("/graphql")
         ]
 
     def calls(self, system: str) -> int:

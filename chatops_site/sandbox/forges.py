@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from chatops_site.sandbox import gitee
+from chatops_site.sandbox import gitee, github, gitlab
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.control import Controlled
 from chatops_site.sandbox.hooks import Maker
@@ -23,4 +23,6 @@ class Stand:
 # The order is that of the ports.
 FORGES: Final[dict[str, Stand]] = {
     "gitee": Stand(gitee.build_system, "/api/v5", gitee.make_hook),
+    "github": Stand(github.build_system, "/api/v3", github.make_hook),
+    "gitlab": Stand(gitlab.build_system, "/api/v4", gitlab.make_hook),
 }

@@ -4,4 +4,6 @@ from typing import Final
 
 FORGE_KINDS: Final[dict[str, str]] = {
     "gitee": "repos.forges.gitee.Gitee",
+    "github": "repos.forges.github.GitHub",
+    "gitlab": "repos.forges.gitlab.GitLab",
 }

@@ -337,7 +337,7 @@ class Gitee(RestForge):
         return pull.head_sha == sha and mine is not None and mine.accepted
 
     def _mine(self, verdict: _Verdict, pull: PullRequest) -> Review | None:
-        login = self._own_login().casefold()
+        login = self.own_login().casefold()
         return next((one for one in verdict.asked(pull) if one.login.casefold() == login), None)
 
     def _not_asked(self, verdict: _Verdict, pull: PullRequest, what: str) -> RemoteError:

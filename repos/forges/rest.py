@@ -102,9 +102,6 @@ class RestForge(ForgeClient):
     def _shaped(self, read: Callable[[], T]) -> T:
         return answers.shaped(self.system, read)
 
-    def _own_login(self) -> str:
-        return self.own_login()
-
     def _get(self, path: str, *, what: str, params: Mapping[str, str] | None = None) -> Answer:
         """A 200, or what its absence means."""
         try:
