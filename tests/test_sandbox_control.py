@@ -182,7 +182,7 @@ def test_jenkins_and_chat_are_changed_by_their_own_operations(sandbox: Sandbox) 
         ("push", {"repository": "acme/shop", "number": 1}, 404, "no pull request 1"),
         ("push", {"repository": "acme/shop", "number": "x"}, 400, "invalid literal"),
         ("push", [], 400, "JSON object"),
-        ("fault", {"system": "gitea", "mode": "status"}, 400, "no system 'gitea'"),
+        ("fault", {"system": "sourcehut", "mode": "status"}, 400, "no system 'sourcehut'"),
         ("fault", {"system": "gitee", "mode": "explode"}, 400, "no fault 'explode'"),
         ("fault", {"system": "gitee"}, 400, "'mode' is missing"),
         ("reset", {"state": "moon"}, 400, "no state 'moon'"),

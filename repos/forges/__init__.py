@@ -6,4 +6,5 @@ FORGE_KINDS: Final[dict[str, str]] = {
     "gitee": "repos.forges.gitee.Gitee",
     "github": "repos.forges.github.GitHub",
     "gitlab": "repos.forges.gitlab.GitLab",
+    "gitea": "repos.forges.gitea.Gitea",
 }

@@ -6,7 +6,7 @@ system is the forge's name as people read it.
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from django.utils.translation import gettext as _
 
@@ -208,7 +208,9 @@ def has_moved(answer: Answer, base_url: str) -> bool:
     """A redirect that stays within the same API: a repository of another name."""
     if answer.status not in (301, 307, 308):
         return False
-    target, base = urlsplit(answer.headers.get("Location", "")), urlsplit(base_url)
+    # Gitea names the place without its host.
+    target = urlsplit(urljoin(base_url, answer.headers.get("Location", "")))
+    base = urlsplit(base_url)
     same = target.netloc == base.netloc and target.scheme == base.scheme
     return same and target.path.startswith(base.path.rstrip("/") + "/")
 

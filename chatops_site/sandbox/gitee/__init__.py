@@ -4,6 +4,6 @@ https://gitee.com/api/v5/swagger
 """
 
 from chatops_site.sandbox.gitee.hooks import make_hook
-from chatops_site.sandbox.gitee.system import GiteeSystem, build_system
+from chatops_site.sandbox.gitee.system import PAGES, GiteeSystem, build_system
 
-__all__ = ["GiteeSystem", "build_system", "make_hook"]
+__all__ = ["PAGES", "GiteeSystem", "build_system", "make_hook"]

@@ -22,7 +22,7 @@ _ROUTES: dict[tuple[str, str], Endpoint] = {
     **reviews.ENDPOINTS,
 }
 _PREFIX = ("api", "v5")
-_PAGES = pages.Style("Gitee", "pulls", "!")
+PAGES = pages.Style("Gitee", "pulls", "!")
 
 
 class GiteeSystem:
@@ -38,7 +38,7 @@ class GiteeSystem:
     def answer(self, request: Request) -> Response:
         with self._world.lock:
             if request.segments[:2] != _PREFIX:
-                return pages.show(self._world, request, _PAGES)
+                return pages.show(self._world, request, PAGES)
             response = self._call(request)
         response.headers["X-Request-Id"] = _request_id(request)
         return response

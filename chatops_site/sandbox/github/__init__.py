@@ -4,6 +4,6 @@ https://docs.github.com/en/enterprise-server/rest
 """
 
 from chatops_site.sandbox.github.hooks import make_hook
-from chatops_site.sandbox.github.system import GitHubSystem, build_system
+from chatops_site.sandbox.github.system import PAGES, GitHubSystem, build_system
 
-__all__ = ["GitHubSystem", "build_system", "make_hook"]
+__all__ = ["PAGES", "GitHubSystem", "build_system", "make_hook"]

@@ -22,7 +22,7 @@ _ROUTES: dict[tuple[str, str], Endpoint] = {
     **reviews.ENDPOINTS,
 }
 _PREFIX, _GRAPH = ("api", "v3"), ("api", "graphql")
-_PAGES = pages.Style("GitHub", "pull", "#")
+PAGES = pages.Style("GitHub", "pull", "#")
 _READS = ("GET", "HEAD")
 
 
@@ -39,7 +39,7 @@ class GitHubSystem:
     def answer(self, request: Request) -> Response:
         with self._world.lock:
             if request.segments[:2] not in (_PREFIX, _GRAPH):
-                return pages.show(self._world, request, _PAGES)
+                return pages.show(self._world, request, PAGES)
             try:
                 response = self._answer_api(request)
             except Refused as refusal:

@@ -4,6 +4,6 @@ https://docs.gitlab.com/api/rest/
 """
 
 from chatops_site.sandbox.gitlab.hooks import make_hook
-from chatops_site.sandbox.gitlab.system import GitLabSystem, build_system
+from chatops_site.sandbox.gitlab.system import PAGES, GitLabSystem, build_system
 
-__all__ = ["GitLabSystem", "build_system", "make_hook"]
+__all__ = ["PAGES", "GitLabSystem", "build_system", "make_hook"]

@@ -23,7 +23,7 @@ _ROUTES: dict[tuple[str, str], Endpoint] = {
 _PREFIX = ("api", "v4")
 # A GitLab may be installed below a path: then all its addresses begin with it.
 _ROOT = "gitlab"
-_PAGES = pages.Style("GitLab", "-/merge_requests", "!", "-/commit")
+PAGES = pages.Style("GitLab", "-/merge_requests", "!", "-/commit")
 
 
 class GitLabSystem:
@@ -43,7 +43,7 @@ class GitLabSystem:
             root, request = f"/{_ROOT}", replace(request, segments=request.segments[1:] or ("",))
         with self._world.lock:
             if request.segments[:2] != _PREFIX:
-                return pages.show(self._world, request, _PAGES)
+                return pages.show(self._world, request, PAGES)
             response = self._call(request, root)
         response.headers["X-Request-Id"] = _request_id(request)
         return response
