@@ -152,6 +152,8 @@ def approvals(facts: MergeFacts) -> Gate:
 def tests_passed(facts: MergeFacts) -> Gate:
     """The forge's own test review (only Gitee has one): asked for, but not passed."""
     passed = sum(review.accepted for review in facts.pull.tests)
+    if not (passed or facts.pull.tests_required):
+        return Gate("tests_passed", True, _("no test needed"))
     if passed >= facts.pull.tests_required:
         return Gate("tests_passed", True, _("tests passed"))
     remedy = _("`/test %(number)d %(repository)s` runs the test job and marks them") % {
