@@ -66,11 +66,11 @@ def test_a_drip_feed_ends_at_the_deadline(
 
 def test_a_peer_that_reads_nothing_cannot_hold_a_large_body(serve: Serve) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        client = Client(f"http://127.0.0.1:{deaf.getsockname()[1]}", deadline=0.2)
+        client = Client(f"http://127.0.0.1:{deaf.getsockname()[1]}", deadline=1.0)
         began = time.monotonic()
         with pytest.raises(NoAnswer):
             client.send("POST", "/", form={"x": "y" * 20_000_000})
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
 
 
 def test_a_tls_handshake_that_never_ends_ends_at_the_deadline(serve: Serve) -> None:
