@@ -14,8 +14,12 @@ from bot.platforms.dingtalk import DingTalk
 from bot.platforms.models import Bot
 from chatops_site.sandbox import demo
 from chatops_site.sandbox.chat import ChatSystem, build_system
+from chatops_site.sandbox.choice import Choice
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.forges import FORGES
+from chatops_site.sandbox.hooks import Hooks
+from chatops_site.sandbox.pane import Pane
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, serve
 from chatops_site.sandbox.world import World
 
@@ -58,7 +62,10 @@ class Street:
         world = World()
         demo.fill(world)
         root = f"{HERE}:{portal.server_port}"
-        self.chat: ChatSystem = build_system(world, self.clock, portal=root, bot="ops")
+        styles = {name: stand.pages for name, stand in FORGES.items()}
+        choice = Choice(world, Hooks(world, {}, root), styles)
+        pane = Pane(world, choice, dict)
+        self.chat: ChatSystem = build_system(self.clock, pane, choice, portal=root, bot="ops")
         (server,) = serve({self.chat: 0}, self.journal, self.faults)
         self.servers = [portal, trap, server]
         self.origin = f"{HERE}:{server.server_port}"

@@ -63,9 +63,10 @@ def refuse_fixture(apply: Apply) -> Apply:
 
 @pytest.fixture(name="secrets")
 def secrets_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEMO_GITEE_TOKEN", "token-of-gitee")
-    monkeypatch.setenv("DEMO_JENKINS_TOKEN", "token-of-jenkins")
-    monkeypatch.setenv("DEMO_DINGTALK_SECRET", "secret-of-dingtalk")
+    for name in ("gitee", "github", "gitlab", "gitea", "jenkins"):
+        monkeypatch.setenv(f"DEMO_{name.upper()}_TOKEN", f"token-of-{name}")
+    for name in ("dingtalk", "hook"):
+        monkeypatch.setenv(f"DEMO_{name.upper()}_SECRET", f"secret-of-{name}")
 
 
 @pytest.fixture(name="demo")
@@ -81,7 +82,7 @@ def demo_fixture(apply: Apply, secrets: None) -> str:
 
 def test_it_makes_everything_that_the_demo_configuration_names(demo: str) -> None:
     assert Repository.objects.get(name="shop").test_job == Job.objects.get(name="shop-test")
-    assert Forge.objects.get().token == "token-of-gitee"
+    assert Forge.objects.get(name="gitee").token == "token-of-gitee"
     assert Bot.objects.get().secrets == {"app_secret": "secret-of-dingtalk"}
     assert Conversation.objects.get(external_id="cid-release").name == "发布群"
     assert {person.name for person in Person.objects.all()} == {"张三", "李四", "王芳", "赵六"}
@@ -140,7 +141,7 @@ def test_every_change_is_on_record_and_no_secret_is(demo: str) -> None:
     entries = Entry.objects.filter(event=Event.CONFIG_CHANGED)
 
     assert {"forge", "job", "bot", "grant", "account"} <= {entry.target_kind for entry in entries}
-    assert entries.get(target_kind="forge").changes["token"] == {"old": "", "new": "set"}
+    assert entries.get(target_kind="forge", target="gitee").changes["token"] == {"old": "", "new": "set"}
     assert all("token-of" not in str(entry.changes) for entry in entries)
 
 
@@ -473,11 +474,11 @@ def test_an_export_applied_where_it_came_from_changes_nothing(demo: str, apply: 
 
 
 def test_an_export_names_variables_and_holds_no_secret(demo: str) -> None:
-    Forge.objects.update(webhook_secret="typed-in-the-admin")
+    Forge.objects.update(webhook_secret="typed-in-the-admin", secret_sources={})
 
     exported = export()
 
-    assert "env:DEMO_GITEE_TOKEN" in exported
+    assert "env:DEMO_JENKINS_TOKEN" in exported
     assert "env:DEMO_DINGTALK_SECRET" in exported
     assert "token-of" not in exported
     assert "typed-in" not in exported

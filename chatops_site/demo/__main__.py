@@ -1,6 +1,7 @@
 """Sets the demo up, says where everything is, and stays until Ctrl-C."""
 
 import argparse
+import shlex
 import signal
 import sys
 import tempfile
@@ -13,12 +14,12 @@ from chatops_site.demo.premises import (
     FOLDER,
     CannotStart,
     Ports,
-    configuration,
     environment,
     find_ports,
     keys,
     lock,
     reset,
+    write_configurations,
 )
 
 _BLOCK: Final = """
@@ -70,6 +71,8 @@ def _stay(company: Company, folder: Path, ports: Ports) -> int:
     company.stop_at_signals()
     try:
         sandbox = ["--port", str(ports.chat), "--portal", ports.portal_url, "--bot", "ops"]
+        move = ["manage.py", "apply_config", str(folder / "at-{forge}.yaml")]
+        sandbox += ["--move", shlex.join([sys.executable, *move])]
         company.start("sandbox", "-m", "chatops_site.sandbox", *sandbox)
         _prepare(company, folder, ports)
         _start(company, ports)
@@ -90,8 +93,7 @@ def _stay(company: Company, folder: Path, ports: Ports) -> int:
 
 def _prepare(company: Company, folder: Path, ports: Ports) -> None:
     """A database with the demo's configuration and an admin."""
-    written = folder / "portal.yaml"
-    written.write_text(configuration(ports), "utf-8")
+    written = write_configurations(folder, ports)
     steps = [
         ("migrate", "-v0"),
         ("apply_config", str(written)),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+import yaml
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "var" / "demo"
 CONFIGURATION: Final = Path(__file__).parent / "portal.yaml"
@@ -22,6 +24,10 @@ _WRITTEN: Final = tuple(f"127.0.0.1:{port}" for port in range(8900, 8900 + SANDB
 # Published values of the sandbox, which alone believes them.
 _SANDBOX: Final = {
     "DEMO_GITEE_TOKEN": "demo-gitee-token",
+    "DEMO_GITHUB_TOKEN": "demo-github-token",
+    "DEMO_GITLAB_TOKEN": "demo-gitlab-token",
+    "DEMO_GITEA_TOKEN": "demo-gitea-token",
+    "DEMO_HOOK_SECRET": "demo-hook-secret",
     "DEMO_JENKINS_TOKEN": "demo-jenkins-token",
     "DEMO_DINGTALK_SECRET": "demo-app-secret",
 }
@@ -138,6 +144,22 @@ def reset(folder: Path) -> None:
     """The sandbox begins anew each time, and a portal that remembers other pull requests would not fit."""
     for file in folder.glob("portal.sqlite3*"):
         file.unlink()
+
+
+def write_configurations(folder: Path, ports: Ports) -> Path:
+    """portal.yaml for these ports, whose place is given back, and at-FORGE.yaml to move to each forge."""
+    text = configuration(ports)
+    written = folder / "portal.yaml"
+    written.write_text(text, "utf-8")
+    document = yaml.safe_load(text)
+    for forge in document["forges"]:
+        rows = [
+            {"name": row["name"], "forge": forge["name"], "path": row["path"]}
+            for row in document["repositories"]
+        ]
+        moved = yaml.safe_dump({"repositories": rows})
+        (folder / f"at-{forge['name']}.yaml").write_text(moved, "utf-8")
+    return written
 
 
 def configuration(ports: Ports) -> str:

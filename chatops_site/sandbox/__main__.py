@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chatops_site.sandbox import chat, demo, jenkins
+from chatops_site.sandbox.choice import Choice
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.control import FrontSystem, Parts
 from chatops_site.sandbox.forges import FORGES
 from chatops_site.sandbox.hooks import Hooks
+from chatops_site.sandbox.pane import Pane
 from chatops_site.sandbox.server import Faults, Journal, serve
 from chatops_site.sandbox.world import World
 
@@ -30,25 +32,35 @@ def _options(line: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--bot", default="ops", help="the bot's name in the portal")
     parser.add_argument("--speed", type=float, default=1.0, help="how fast Jenkins' time passes")
     parser.add_argument("--state", choices=demo.STATES, default="demo")
+    parser.add_argument(
+        "--move",
+        default="",
+        help="a command that moves the portal to the {forge} in it; then the page offers to",
+    )
     parser.add_argument("--config", type=Path, help='JSON: {"gitee": [{"op": …}], "jenkins": […]}')
     return parser.parse_args(line)
 
 
-def assemble(*, portal: str, bot: str, speed: float, state: str) -> Parts:
+def assemble(*, portal: str, bot: str, speed: float, state: str, move: str = "") -> Parts:
     """A whole sandbox that does not listen yet."""
     world, clock = World(), Clock(speed)
     demo.fill(world, state)
     builds = jenkins.build_system(world, clock)
     builds.control("reset", {"state": state})
+    hooks = Hooks(world, {name: stand.hook for name, stand in FORGES.items()}, portal)
+    styles = {name: stand.pages for name, stand in FORGES.items()}
+    choice = Choice(world, hooks, styles, move)
     return Parts(
         world=world,
         clock=clock,
         journal=Journal(),
         faults=Faults(),
         forges={name: stand.build(world, clock) for name, stand in FORGES.items()},
-        hooks=Hooks(world, {name: stand.hook for name, stand in FORGES.items()}, portal),
+        hooks=hooks,
         jenkins=builds,
-        chat=chat.build_system(world, clock, portal=portal, bot=bot, jenkins=builds.state),
+        chat=chat.build_system(
+            clock, Pane(world, choice, builds.state), choice, portal=portal, bot=bot
+        ),
     )
 
 
@@ -87,7 +99,11 @@ def run(line: Sequence[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     options = _options(line)
     parts = assemble(
-        portal=options.portal, bot=options.bot, speed=options.speed, state=options.state
+        portal=options.portal,
+        bot=options.bot,
+        speed=options.speed,
+        state=options.state,
+        move=options.move,
     )
     _prepare(parts, options.config)
     print(json.dumps(open_ports(parts, options.port)), flush=True)

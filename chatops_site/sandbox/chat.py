@@ -5,16 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chatops_site.sandbox.choice import Choice, NotChosen
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.dingtalk import Arguments, DingTalk
 from chatops_site.sandbox.pane import Pane
 from chatops_site.sandbox.server import Request, Response, as_json
 from chatops_site.sandbox.talk import CONVERSATIONS, PEOPLE, Delivery, Portal
-from chatops_site.sandbox.world import World
 
 _STATIC = Path(__file__).parent / "static"
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -40,15 +39,17 @@ class ChatSystem:
 
     name = "chat"
 
-    def __init__(self, dingtalk: DingTalk, pane: Pane, *, portal: str) -> None:
+    def __init__(self, dingtalk: DingTalk, pane: Pane, choice: Choice, *, portal: str) -> None:
         self._dingtalk = dingtalk
         self._pane = pane
+        self._choice = choice
         self._portal = portal
         self._shown: dict[str, Any] = {}
         self._page: dict[tuple[str, str], Callable[[Request], Response]] = {
             ("GET", "chat/state"): self._show_state,
             ("GET", "chat/events"): self._show_events,
             ("POST", "chat/say"): self._take_message,
+            ("POST", "chat/forge"): self._choose_forge,
         }
         self._operations: dict[str, Callable[[Arguments], dict[str, Any]]] = {
             "say": self._say,
@@ -99,7 +100,8 @@ class ChatSystem:
 
     def _show_state(self, _request: Request) -> Response:
         links = {"portal": f"{self._portal}/", "admin": f"{self._portal}/admin/"}
-        more = {"suggestions": _SUGGESTIONS, **links, **self._pane.read()}
+        more = {"suggestions": _SUGGESTIONS, "forges": self._choice.offered()}
+        more |= {**links, **self._pane.read()}
         return as_json(self.state() | more)
 
     def _show_events(self, request: Request) -> Response:
@@ -120,7 +122,7 @@ class ChatSystem:
             self._dingtalk.talk.touch()
 
     def _take_message(self, request: Request) -> Response:
-        if not _is_from_here(request):
+        if not request.is_from_here:
             return as_json({"message": "Only the chat page itself may speak for people."}, 403)
         try:
             delivery = self._open_delivery(request.json())
@@ -128,6 +130,16 @@ class ChatSystem:
             return as_json({"message": f"Not said: {error}"}, 400)
         delivery.send_later()
         return as_json({"n": delivery.message["n"], "message_id": delivery.message["message_id"]})
+
+    def _choose_forge(self, request: Request) -> Response:
+        """{"forge": its name}; answered when the portal has moved there."""
+        if not request.is_from_here:
+            return as_json({"message": "Only the chat page itself may choose."}, 403)
+        try:
+            self._choice.choose(str(request.json()["forge"]))
+        except (NotChosen, ValueError, KeyError, TypeError) as error:
+            return as_json({"message": f"Not chosen: {error}"}, 400)
+        return as_json({"forge": self._choice.current})
 
     def _open_delivery(self, arguments: Arguments) -> Delivery:
         text = arguments["text"]
@@ -151,9 +163,9 @@ class ChatSystem:
         return {}
 
     def _listen(self, arguments: Arguments) -> dict[str, Any]:
-        """{"chat", "gitee", "jenkins"}: the origins, for session webhooks and the page's links."""
+        """{"chat", "jenkins", each forge}: the origins, for session webhooks and the page's links."""
         self._dingtalk.origin = str(arguments["chat"])
-        self._pane.origins = {name: str(arguments[name]) for name in ("gitee", "jenkins")}
+        self._pane.origins = {name: str(origin) for name, origin in arguments.items()}
         return {}
 
     def _limit(self, arguments: Arguments) -> dict[str, Any]:
@@ -170,18 +182,10 @@ class ChatSystem:
         return {}
 
 
-def build_system(
-    world: World,
-    clock: Clock,
-    *,
-    portal: str,
-    bot: str,
-    jenkins: Callable[[], dict[str, Any]] | None = None,
-) -> ChatSystem:
-    """jenkins gives that system's state, which the page shows beside the world's."""
+def build_system(clock: Clock, pane: Pane, choice: Choice, *, portal: str, bot: str) -> ChatSystem:
     root = portal.rstrip("/")
     dingtalk = DingTalk(clock, Portal(f"{root}/webhooks/chat/{bot}/"))
-    return ChatSystem(dingtalk, Pane(world, jenkins), portal=root)
+    return ChatSystem(dingtalk, pane, choice, portal=root)
 
 
 def _file(name: str) -> Response:
@@ -195,12 +199,6 @@ def _file(name: str) -> Response:
         "X-Content-Type-Options": "nosniff",
     }
     return Response(200, path.read_bytes(), headers, f"{kind}; charset=utf-8")
-
-
-def _is_from_here(request: Request) -> bool:
-    """A page of another site, or a rebound name, must not speak for the people here."""
-    host = request.headers.get("host", "").partition(":")[0]
-    return host in _LOOPBACK and request.headers.get("origin", request.origin) == request.origin
 
 
 def _number(text: str) -> int:

@@ -12,7 +12,6 @@ from chatops_site.sandbox.server import Faults, Journal, Request, Response, Syst
 from chatops_site.sandbox.world import World
 
 Arguments = dict[str, Any]
-_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class Controlled(System, Protocol):
@@ -62,15 +61,9 @@ class FrontSystem:
     def answer(self, request: Request) -> Response:
         if request.segments[0] != "__control":
             return self._parts.chat.answer(request)
-        if not _is_from_here(request):
+        if not request.is_from_here:
             return as_json({"message": "The control answers only to callers on loopback."}, 403)
         return _controlled(self._parts, request)
-
-
-def _is_from_here(request: Request) -> bool:
-    """A page of another site, or a rebound name, must not drive the sandbox by the browser."""
-    host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-    return host in _LOOPBACK and request.headers.get("origin", request.origin) == request.origin
 
 
 def _controlled(parts: Parts, request: Request) -> Response:

@@ -139,6 +139,15 @@ def fill(world: World, state: str = "demo") -> None:
             _add_pulls(world)
 
 
+def refill(world: World) -> None:
+    """The demo world as new; commits of before stay known, as of branches that are gone."""
+    with world.lock:
+        known = {path: found.commits for path, found in world.repositories.items()}
+        fill(world)
+        for path, repository in world.repositories.items():
+            repository.commits = known.get(path, {}) | repository.commits
+
+
 def _add_tokens(world: World, forge: str) -> None:
     """Published values of the sandbox: the portal's, an expired one, and everybody's."""
     world.add_token(f"demo-{forge}-token", BOT, {"*": "admin"}, forge=forge)

@@ -1,10 +1,12 @@
 """The pages that links of a forge's stand-in open: plain, readable, escaped."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
 from chatops_site.sandbox.clock import china_time
+from chatops_site.sandbox.demo import BOT
 from chatops_site.sandbox.records import Missing, Pull, Repository
 from chatops_site.sandbox.server import Request, Response, as_html
 from chatops_site.sandbox.world import World
@@ -16,8 +18,10 @@ h1{font-size:1.5rem;margin:.2rem 0}code{background:#f3f4f6;padding:.1rem .3rem;b
 .state{display:inline-block;color:#fff;border-radius:1rem;padding:.1rem .8rem;background:#1a7f37}
 .merged{background:#8250df}.closed{background:#cf222e}.note{color:#59636e}
 article{border:1px solid #d1d9e0;border-radius:6px;padding:.5rem 1rem;margin:.6rem 0;
-white-space:pre-wrap;overflow-wrap:anywhere}th{text-align:left;padding-right:1.5rem;vertical-align:top}
+white-space:pre-wrap;overflow-wrap:anywhere}textarea{max-width:100%;font:inherit}button,select{font:inherit;min-height:36px}th{text-align:left;padding-right:1.5rem;vertical-align:top}
 """
+# What forges do not show of a comment.
+_MARK = re.compile(r"<!--.*?-->", re.DOTALL)
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -35,25 +39,51 @@ class Style:
 
 
 def show(world: World, request: Request, style: Style) -> Response:
-    """A pull request, a repository with its pull requests, or the list of repositories."""
+    """A pull request, a repository with its pull requests, or the list of repositories; a POST comments."""
     try:
+        if request.method == "POST":
+            return _comment(world, request, style)
         return _page(style, *_content(world, request.segments, style))
     except Missing as error:
         return _page(style, "没有找到", f"<p>{escape(str(error))}</p>", status=404)
 
 
+def _comment(world: World, request: Request, style: Style) -> Response:
+    """Somebody writes under a pull request; in a browser, and on the page itself."""
+    path, place, last = _parts(request.segments)
+    said = {name: values[-1] for name, values in request.form().items()}
+    login, body = said.get("login", ""), said.get("body", "").strip()
+    if not request.is_from_here or login not in world.accounts or not body:
+        return _page(style, "没有写下", "<p>评论要从合并请求的页面写，也要有内容。</p>", status=400)
+    if place != style.pulls or not _is_number(last):
+        raise Missing("这里不能写评论。")
+    pull = world.pull(path, int(last))
+    made = world.add_comment(pull, login=login, body=body)
+    return Response(303, headers={"Location": f"{request.raw_path}#note_{made.id}"})
+
+
 def _content(world: World, segments: tuple[str, ...], style: Style) -> tuple[str, str]:
     if segments == ("",):
         return "代码仓库", _list(_link(f"/{path}", path) for path in world.repositories)
-    path, (place, _, last) = "/".join(segments[:2]), "/".join(segments[2:]).rpartition("/")
+    path, place, last = _parts(segments)
     found = world.repository(path)
     if last in ("", style.pulls):
         return _repository(found, style)
-    if place == style.pulls and last.isascii() and last.isdigit():
+    if place == style.pulls and _is_number(last):
         return _pull(world, found, world.pull(path, int(last)), style)
     if place == style.commits:
         return _commit(found, last, style)
     raise Missing(f"这里没有页面。这是 ChatOps 沙盒里的 {style.forge} 替身。")
+
+
+def _parts(segments: tuple[str, ...]) -> tuple[str, str, str]:
+    """The repository's path, the kind of page, and its last part."""
+    place, _, last = "/".join(segments[2:]).rpartition("/")
+    return "/".join(segments[:2]), place, last
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _page(style: Style, title: str, content: str, status: int = 200) -> Response:
@@ -120,13 +150,28 @@ def _pull(world: World, found: Repository, pull: Pull, style: Style) -> tuple[st
     body = f"<article>{escape(pull.body)}</article>" if pull.body else ""
     notes = "".join(
         f'<article id="note_{row.id}"><b>{_name(world, row.login)}</b> '
-        f'<span class="note">{china_time(row.created)}</span>\n{escape(row.body)}</article>'
+        f'<span class="note">{china_time(row.created)}</span>\n{escape(_MARK.sub("", row.body)).strip()}</article>'
         for row in pull.comments
     )
     title = f"{style.mark}{pull.number} {pull.title}"
     return title, (
         f"<p>{_link(f'/{found.path}', found.path)}</p><table>{rows}</table>{body}"
-        f"<h2>评论（{len(pull.comments)}）</h2>{notes}"
+        f"<h2>评论（{len(pull.comments)}）</h2>{notes}{_form(world)}"
+    )
+
+
+def _form(world: World) -> str:
+    people = "".join(
+        f'<option value="{escape(one.login)}">{escape(one.name)}</option>'
+        for one in world.accounts.values()
+        if one.login != BOT
+    )
+    return (
+        '<form method="post"><p><label>以谁的身份 · As <select name="login">'
+        f"{people}</select></label></p>"
+        '<p><label>评论 · Comment<br><textarea name="body" rows="3" cols="60" required>/test</textarea>'
+        "</label></p><p><button>写下 · Comment</button> "
+        '<a href="">刷新 · Reload</a></p></form>'
     )
 
 

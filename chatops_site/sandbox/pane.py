@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from chatops_site.sandbox.choice import Choice
 from chatops_site.sandbox.records import Pull, Repository
 from chatops_site.sandbox.world import World
 
@@ -13,17 +14,18 @@ _MOST_BUILDS = 20
 class Pane:
     """Reads the other systems. `origins` say where people may look at them."""
 
-    def __init__(self, world: World, jenkins: Callable[[], Facts] | None) -> None:
+    def __init__(self, world: World, choice: Choice, jenkins: Callable[[], Facts]) -> None:
         self._world = world
+        self._choice = choice
         self._jenkins = jenkins
-        self.origins = {"gitee": "", "jenkins": ""}
+        self.origins: dict[str, str] = {}
 
     def read(self) -> Facts:
-        jenkins = self._jenkins() if self._jenkins else {}
+        jenkins = self._jenkins()
         with self._world.lock:
             repositories = [self._repository(one) for one in self._world.repositories.values()]
         return {
-            "forge": {"repositories": repositories},
+            "forge": {"name": self._choice.current, "repositories": repositories},
             "jenkins": {"queue": _waiting(jenkins), "builds": self._builds(jenkins)},
             "live": _live(jenkins),
         }
@@ -46,12 +48,27 @@ class Pane:
             "draft": pull.draft,
             "head": pull.head_sha,
             "checks": [{"name": name, "state": state} for name, state in checks.items()],
-            "approved": sum(pull.assignees.values()),
+            "approved": self._approved(pull),
             "approvals_required": pull.assignees_number,
-            "tested": pull.tested(),
+            "tested": self._tested(pull, checks),
             "mergeable": pull.mergeable,
-            "url": f"{self.origins['gitee']}/{repository.path}/pulls/{pull.number}",
+            "url": self._url(repository, pull),
         }
+
+    def _approved(self, pull: Pull) -> int:
+        """Gitee alone has people who are to review and to test."""
+        at_gitee = self._choice.current == "gitee"
+        return sum(pull.assignees.values()) if at_gitee else len(pull.approved_by())
+
+    def _tested(self, pull: Pull, checks: dict[str, str]) -> bool:
+        """Elsewhere the portal leaves a check of the test job's name."""
+        if self._choice.current == "gitee":
+            return pull.tested()
+        return any(name.endswith("-test") and state == "success" for name, state in checks.items())
+
+    def _url(self, repository: Repository, pull: Pull) -> str:
+        origin = self.origins.get(self._choice.current, "")
+        return f"{origin}/{repository.path}/{self._choice.style.pulls}/{pull.number}"
 
     def _builds(self, jenkins: Facts) -> list[Facts]:
         builds = [
@@ -72,7 +89,7 @@ class Pane:
             "progress": build.get("progress", 0),
             "parameters": build["parameters"],
             "at": build["started"],
-            "url": f"{self.origins['jenkins']}/jenkins/job/{path}/{build['number']}/",
+            "url": f"{self.origins.get('jenkins', '')}/jenkins/job/{path}/{build['number']}/",
         }
 
 

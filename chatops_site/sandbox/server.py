@@ -38,6 +38,7 @@ __all__ = [
 _JSON = "application/json; charset=utf-8"
 _BODY_CAP = 64_000_000
 _CONTROL = "/__control"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _SECRET_NAMES = frozenset(
     {"access_token", "token", "private_token", "secret", "appsecret", "password", "accesstoken"}
 )
@@ -78,6 +79,12 @@ class Request:
     def origin(self) -> str:
         """Scheme, host and port as the caller reached us: the root of every absolute URL."""
         return "http://" + self.headers.get("host", "127.0.0.1")
+
+    @property
+    def is_from_here(self) -> bool:
+        """Not by a page of another site, nor under a rebound name: those may drive nothing by a browser."""
+        host = self.headers.get("host", "").partition(":")[0]
+        return host in _LOOPBACK and self.headers.get("origin", self.origin) == self.origin
 
     def json(self) -> Any:
         return json.loads(self.body.decode("utf-8"))

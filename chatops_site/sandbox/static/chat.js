@@ -7,11 +7,12 @@ import { ask, pause } from "./wire.js";
 import { language, say, switchLanguage, translate } from "./words.js";
 
 const SAY_PATIENCE = 65_000;
+const MOVE_PATIENCE = 65_000;
 const LONGEST_PAUSE = 8;
 const NEAR_BOTTOM = 60;
 
 const $ = (id) => document.getElementById(id);
-const state = { people: [], conversations: [], suggestions: [], seq: 0, forge: null, jenkins: null, live: [] };
+const state = { people: [], conversations: [], suggestions: [], forges: [], seq: 0, forge: null, jenkins: null, live: [] };
 const messages = new Map();
 const seen = new Map();
 let person = null;
@@ -241,6 +242,17 @@ function notice(text, kind = "", seconds = 0) {
   if (seconds) noticeTimer = setTimeout(() => notice(""), seconds * 1000);
 }
 
+async function moveTo(forge) {
+  const name = state.forges.find((each) => each.name === forge).label;
+  notice(say("moving", { name }));
+  try {
+    await ask("/chat/forge", { body: { forge }, patience: MOVE_PATIENCE });
+    notice(say("moved", { name }), "done", 8);
+  } catch {
+    notice(say("not_moved", { name }), "failed", 10);
+  }
+}
+
 // The message box --------------------------------------------------------------------------------
 
 function setInput(text) {
@@ -322,7 +334,7 @@ function listen() {
 
 async function begin() {
   listen();
-  preparePane();
+  preparePane(moveTo);
   showEverything();
   notice(say("loading"));
   try {

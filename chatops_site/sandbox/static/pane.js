@@ -185,8 +185,16 @@ function showRunning(count) {
   else $("show-pane").removeAttribute("aria-label");
 }
 
-export function showPane({ forge, jenkins, live }) {
+function showForge(forge, forges) {
+  $("forge-label").hidden = !forges?.length;
+  const options = (forges || []).map((each) => el("option", { value: each.name }, each.label));
+  if ($("forge").options.length !== options.length) $("forge").replaceChildren(...options);
+  if (!$("forge").disabled && forge) $("forge").value = forge.name;
+}
+
+export function showPane({ forge, forges, jenkins, live }) {
   if (!forge && !jenkins) return;
+  showForge(forge, forges);
   const builds = [...(jenkins?.builds || [])].sort(newestFirst).slice(0, SHOWN_BUILDS);
   const queue = jenkins?.queue || [];
   const pulls = pullEntries(forge);
@@ -215,7 +223,12 @@ function togglePane(open) {
   (open ? $("hide-pane") : $("show-pane")).focus();
 }
 
-export function preparePane() {
+export function preparePane(moveTo) {
+  $("forge").addEventListener("change", async () => {
+    $("forge").disabled = true;
+    await moveTo($("forge").value);
+    $("forge").disabled = false;
+  });
   $("show-pane").addEventListener("click", () => togglePane(!$("pane").classList.contains("open")));
   $("hide-pane").addEventListener("click", () => togglePane(false));
   document.addEventListener("keydown", (event) => {
