@@ -186,8 +186,7 @@ class Theatre:
         self._seed()
 
     def _seed(self) -> None:
-        urls = {"gitee": self.sandbox.gitee, "jenkins": self.sandbox.jenkins}
-        line = ["-m", "tests.stage_seed", json.dumps(urls | {"chat": self.sandbox.chat})]
+        line = ["-m", "tests.stage_seed", json.dumps(self.sandbox.urls)]
         env = environment(self.template.url, self.folder)
         done = subprocess.run(
             [sys.executable, *line], env=env, cwd=ROOT, capture_output=True, text=True, check=False
@@ -249,6 +248,11 @@ class Stage:
         self._port = free_block()
         self._journal_from = max((e["n"] for e in self.sandbox.journal()[-1:]), default=0)
         self._said_from = max((m["n"] for m in self.sandbox.messages()[-1:]), default=0)
+
+    def move_to(self, forge: str) -> None:
+        """The repositories are at that forge."""
+        chosen = f"SELECT id FROM repos_forge WHERE name = '{forge}'"  # noqa: S608
+        self.database.write(f"UPDATE repos_repository SET forge_id = ({chosen})")  # noqa: S608
 
     def set_jobs(self, **plan: Any) -> None:
         self.duration = plan.get("duration", self.duration)
@@ -377,12 +381,15 @@ class Stage:
         ]
 
     def merges(self, number: int) -> list[dict[str, Any]]:
-        calls = self.calls("PUT", f"/pulls/{number}/merge")
-        return [call for call in calls if call["applied"] and call["status"] < 300]
+        return [call for call in self.merge_calls(f"/{number}/merge") if applied(call)]
+
+    def merge_calls(self, path_ends: str = "/merge") -> list[dict[str, Any]]:
+        """Merges are asked for with PUT, at Gitea with POST."""
+        return [call for method in ("PUT", "POST") for call in self.calls(method, path_ends)]
 
     def approvals(self, number: int) -> list[dict[str, Any]]:
-        calls = self.calls("POST", f"/pulls/{number}/review")
-        return [call for call in calls if call["applied"] and call["status"] < 300]
+        ends = (f"/{number}/review", f"/{number}/reviews", f"/{number}/approve")
+        return [call for end in ends for call in self.calls("POST", end) if applied(call)]
 
     def pull(self, number: int) -> dict[str, Any]:
         pulls = self.sandbox.state()["pull_requests"]
@@ -434,6 +441,10 @@ class Stage:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def applied(call: dict[str, Any]) -> bool:
+    return bool(call["applied"] and call["status"] < 300)
 
 
 _millisecond_lock = threading.Lock()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from tests.stage import Stage
+from tests.stage import Stage, applied
 
 ACTING = ("merge", "approve", "test", "deploy")
 
@@ -36,9 +36,7 @@ def effects_are_single(stage: Stage) -> None:
     for pull in stage.sandbox.state()["pull_requests"]:
         actions = Counter(entry["action"] for entry in pull["operations"])
         assert actions["merge"] <= 1, pull
-    calls = Counter(
-        call["path"] for call in stage.calls("PUT", "/merge") if call["applied"] and _ok(call)
-    )
+    calls = Counter(call["path"] for call in stage.merge_calls() if applied(call))
     assert [path for path, count in calls.items() if count > 1] == []
 
 
@@ -80,8 +78,8 @@ def _check_arrival(stage: Stage, run: int, entries: list[dict[str, Any]]) -> Non
     if entries[0]["command"] == "merge" and number and "done_by_other" not in _reasons(entries):
         arrived += [
             call["at"]
-            for call in stage.calls("PUT", f"/pulls/{number}/merge")
-            if f"run {run} " in call["arguments"].get("description", "")
+            for call in stage.merge_calls(f"/{number}/merge")
+            if any(f"run {run} " in text for text in call["arguments"].values())
         ]
     assert all(intended <= at for at in arrived), (run, intended, arrived)
 
@@ -164,7 +162,3 @@ def told(stage: Stage) -> str:
     return json.dumps(
         {run: [e["event"] + ":" + e["reason"] for e in es] for run, es in _record(stage).items()}
     )
-
-
-def _ok(call: dict[str, Any]) -> bool:
-    return bool(call["status"] < 300)

@@ -9,6 +9,8 @@ import django
 from django.apps import apps
 from django.core.management import call_command
 
+from repos.forges import FORGE_KINDS
+
 COMMANDS = [
     *("help", "whoami", "prs", "pr", "approve", "test", "merge", "comment", "close", "reopen"),
     *("deploy", "rollback", "retry", "status", "log", "cancel", "history", "why"),
@@ -20,14 +22,16 @@ def make(model: str, **columns: Any) -> Any:
 
 
 def fill(urls: dict[str, str]) -> None:
-    forge = make("repos.Forge", name="gitee", kind="gitee", base_url=urls["gitee"])
-    forge.token, forge.webhook_secret = "demo-gitee-token", "demo-hook-secret"
-    forge.save()
+    for kind in FORGE_KINDS:
+        forge = make("repos.Forge", name=kind, kind=kind, base_url=urls[kind])
+        forge.token, forge.webhook_secret = f"demo-{kind}-token", "demo-hook-secret"
+        forge.save()
+    gitee = apps.get_model("repos.Forge").objects.get(name="gitee")
     jenkins = make("repos.JenkinsServer", name="main", base_url=urls["jenkins"], username="bot")
     jenkins.token = "demo-jenkins-token"
     jenkins.save()
     shop = make(
-        "repos.Repository", name="shop", forge=forge, path="acme/shop", default=True, checks="all"
+        "repos.Repository", name="shop", forge=gitee, path="acme/shop", default=True, checks="all"
     )
     service = make("repos.Service", name="svc", repository=shop)
     job = {"jenkins": jenkins, "service": service}
@@ -67,7 +71,8 @@ def people(urls: dict[str, str]) -> None:
         ("李四", "lisi", "user102"),
         ("王芳", "wangfang", "user103"),
     ):
-        person = make("bot.Person", name=name, username=username, forge_logins={"gitee": username})
+        logins = dict.fromkeys(FORGE_KINDS, username)
+        person = make("bot.Person", name=name, username=username, forge_logins=logins)
         make("bot.Grant", person=person, role=role)
         make(
             "bot.Account",

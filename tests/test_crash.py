@@ -6,7 +6,7 @@ own: database, gunicorn, workers. `make check` runs the whole matrix, the plain 
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -66,8 +66,28 @@ def deploy(stage: Stage) -> Deed:
     return Deed(f"/deploy {stage.service}", stage.service, count, place, repeatable=False)
 
 
+def at(forge: str, verb: Callable[[Stage], Deed], request: tuple[str, str]) -> Callable[..., Deed]:
+    """The same deed at another forge; request: the method and the last part of its effect's path."""
+
+    def deed_there(stage: Stage) -> Deed:
+        stage.move_to(forge)
+        deed, (method, last) = verb(stage), request
+        number = deed.text.split()[1]
+        return replace(deed, request=(forge, method, f"/{number}/{last}$"))
+
+    return deed_there
+
+
 test.__test__ = False  # type: ignore[attr-defined]
 VERBS = {"approve": approve, "test": test, "merge": merge, "deploy": deploy}
+ELSEWHERE = {
+    "approve at github": at("github", approve, ("POST", "reviews")),
+    "approve at gitlab": at("gitlab", approve, ("POST", "approve")),
+    "approve at gitea": at("gitea", approve, ("POST", "reviews")),
+    "merge at github": at("github", merge, ("PUT", "merge")),
+    "merge at gitlab": at("gitlab", merge, ("PUT", "merge")),
+    "merge at gitea": at("gitea", merge, ("POST", "merge")),
+}
 
 
 def check_done(stage: Stage, deed: Deed, *, mark: str = DONE, effects: int = 1) -> None:
@@ -84,7 +104,7 @@ def check_done(stage: Stage, deed: Deed, *, mark: str = DONE, effects: int = 1) 
 
 def web_dies(theatre: Theatre, point: str, verb: str) -> None:
     with theatre.stage() as stage:
-        deed = VERBS[verb](stage)
+        deed = (VERBS | ELSEWHERE)[verb](stage)
         web = stage.start_web(fail=point)
         packet = stage.packet(deed.text)
         assert stage.deliver(packet) == 0
@@ -100,7 +120,7 @@ def web_dies(theatre: Theatre, point: str, verb: str) -> None:
 def web_dies_once_it_has_answered(theatre: Theatre, verb: str) -> None:
     """Nobody delivers it again: the table alone has it."""
     with theatre.stage() as stage:
-        deed = VERBS[verb](stage)
+        deed = (VERBS | ELSEWHERE)[verb](stage)
         web = stage.start_web()
         stage.say(deed.text)
         web.kill()
@@ -113,7 +133,7 @@ def web_dies_once_it_has_answered(theatre: Theatre, verb: str) -> None:
 
 def worker_dies(theatre: Theatre, point: str, verb: str) -> None:
     with theatre.stage() as stage:
-        deed = VERBS[verb](stage)
+        deed = (VERBS | ELSEWHERE)[verb](stage)
         stage.start_web()
         # It is there first: a command that waits is told so, and that reply would be the first sent.
         worker = stage.start_worker(fail=point)
@@ -128,7 +148,7 @@ def worker_dies(theatre: Theatre, point: str, verb: str) -> None:
 
 def connection_breaks(theatre: Theatre, mode: str, verb: str) -> None:
     with theatre.stage() as stage:
-        deed = VERBS[verb](stage)
+        deed = (VERBS | ELSEWHERE)[verb](stage)
         system, method, path = deed.request
         stage.sandbox.fault(system, mode, method=method, path_regex=path)
         stage.start_web()
@@ -143,7 +163,7 @@ def connection_breaks(theatre: Theatre, mode: str, verb: str) -> None:
 def worker_dies_while_it_waits(theatre: Theatre, verb: str) -> None:
     """The effect has happened, the answer never comes, and then the worker is killed."""
     with theatre.stage() as stage:
-        deed = VERBS[verb](stage)
+        deed = (VERBS | ELSEWHERE)[verb](stage)
         system, method, path = deed.request
         stage.sandbox.fault(system, "hang", method=method, path_regex=path, apply=True)
         stage.start_web()
@@ -158,7 +178,7 @@ def worker_dies_while_it_waits(theatre: Theatre, verb: str) -> None:
 def worker_dies_beside_a_build(theatre: Theatre, verb: str) -> None:
     with theatre.stage() as stage:
         stage.set_jobs(duration=2.0)
-        deed = VERBS[verb](stage)
+        deed = (VERBS | ELSEWHERE)[verb](stage)
         stage.start_web()
         worker = stage.start_worker()
         stage.say(deed.text)
@@ -222,6 +242,22 @@ def test_the_worker_may_be_killed_anywhere(theatre: Theatre, case: Case) -> None
 @pytest.mark.parametrize("case", CONNECTION.values(), ids=CONNECTION)
 def test_the_connection_may_break_at_the_effect(theatre: Theatre, case: Case) -> None:
     play(theatre, case, *VERBS)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "point", ["intended, not sent", "sent, no answer", "answer read", "outcome committed"]
+)
+def test_at_every_forge_the_worker_may_be_killed_at_the_effect(
+    theatre: Theatre, point: str
+) -> None:
+    play(theatre, WORKER[point], *ELSEWHERE)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("case", CONNECTION.values(), ids=CONNECTION)
+def test_at_every_forge_the_connection_may_break(theatre: Theatre, case: Case) -> None:
+    play(theatre, case, *ELSEWHERE)
 
 
 @pytest.mark.full
