@@ -93,7 +93,8 @@ def look_around(client: ForgeClient) -> None:
     for state in PullState:
         client.pulls(SHOP, state=state)
     pull = client.pull(SHOP, 233)
-    client.complete(SHOP, pull, checks=True, required=True, reviews=True)
+    client.complete(SHOP, pull, checks=True, reviews=True)
+    client.required_checks(SHOP, "master")
     client.commit(SHOP, "fix/payment-callback")
     client.compare(SHOP, "v1.4.1", pull.head_sha)
 

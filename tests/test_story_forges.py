@@ -170,3 +170,20 @@ def test_only_what_is_asked_for_is_read(there: Chat) -> None:
 
     assert not [one for one in there.sandbox.journal() if "status" in one["path"]]
     assert Run.objects.latest("pk").state == RunState.SUCCEEDED
+
+
+def test_the_checks_that_a_branch_requires_are_asked_for_once(there: Chat, kind: str) -> None:
+    """Where the forge names them, a pull request without a required check is not ready."""
+    Repository.objects.update(checks="required")
+    there.sandbox.change_gitee("protect", repository="acme/shop", checks=["e2e"])
+
+    answer = plain(there.say("/prs"))
+
+    asked = [one for one in there.sandbox.journal() if "/branches/" in one["path"]]
+    if kind in ("github", "gitea"):
+        assert "checks not green (e2e)" in answer
+        assert len(asked) == {"github": 2, "gitea": 1}[kind]
+    elif kind == "gitee":
+        assert "the forge does not tell which checks it requires" in answer
+    else:
+        assert "a pipeline must succeed first" in answer

@@ -1,6 +1,5 @@
 """/prs and /pr: open pull requests with what blocks each, and one pull request in full."""
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
@@ -9,7 +8,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bot.commands.base import Argument, Attempt, Command, Done, Kind, Spec, Step
-from bot.commands.reading import Judged, judged, label, read, repository_of, told
+from bot.commands.reading import (
+    Judged,
+    completed,
+    judge_completed,
+    judged,
+    label,
+    read,
+    repository_of,
+    told,
+)
 from bot.runs.gates import Gate, blocking
 from bot.wording import BLOCKED, DONE, escape, lines, link, sha7
 from repos.forges.resources import PullRequest, PullState
@@ -17,8 +25,6 @@ from repos.forges.resources import PullRequest, PullState
 MOST_SHOWN: Final = 20
 MOST_LISTED: Final = 200
 STALE_AFTER: Final = timedelta(days=14)
-# What is left of a step's 20 s when the list has to be told, judged to the end or not.
-SECONDS_FOR_JUDGING: Final = 12.0
 
 
 class Pulls(Command):
@@ -53,9 +59,8 @@ class Pulls(Command):
 
     @staticmethod
     def _judge(attempt: Attempt, pulls: list[PullRequest]) -> list[Judged]:
-        """Each with its gates, as many as fit into a step; a slow forge shortens the list, never the portal."""
-        end = time.monotonic() + SECONDS_FOR_JUDGING
-        return [judged(attempt, pull) for pull in pulls if time.monotonic() < end]
+        """Each with its gates, as many as fit into a step."""
+        return [judge_completed(attempt, pull) for pull in completed(attempt, pulls)]
 
     @staticmethod
     def _text(attempt: Attempt, seen: list[Judged], *, total: int, more: bool) -> str:
@@ -96,7 +101,8 @@ def line(seen: Judged) -> str:
 def _mine(attempt: Attempt, pull: PullRequest) -> bool:
     person = attempt.run.person
     logins = person.forge_logins if person else {}
-    return pull.author == logins.get(repository_of(attempt).forge.name)
+    own = str(logins.get(repository_of(attempt).forge.name, ""))
+    return bool(own) and pull.author.casefold() == own.casefold()
 
 
 def _stale(attempt: Attempt, pull: PullRequest) -> bool:

@@ -59,14 +59,10 @@ class ForgeClient(ABC):
     @abstractmethod
     def pull(self, path: str, number: int) -> PullRequest: ...
 
-    def complete(
-        self, path: str, pull: PullRequest, *, checks: bool, required: bool, reviews: bool
-    ) -> PullRequest:
+    def complete(self, path: str, pull: PullRequest, *, checks: bool, reviews: bool) -> PullRequest:
         """The pull request with what is wanted of these and not told yet, one call for each."""
         if checks and pull.checks is None:
             pull = replace(pull, checks=self.checks(path, pull))
-        if required and pull.required_checks is None:
-            pull = replace(pull, required_checks=self.required_checks(path, pull.base_ref))
         if reviews and pull.reviews is None:
             pull = replace(pull, reviews=self.reviews(path, pull))
         return pull
