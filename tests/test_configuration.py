@@ -141,7 +141,8 @@ def test_every_change_is_on_record_and_no_secret_is(demo: str) -> None:
     entries = Entry.objects.filter(event=Event.CONFIG_CHANGED)
 
     assert {"forge", "job", "bot", "grant", "account"} <= {entry.target_kind for entry in entries}
-    assert entries.get(target_kind="forge", target="gitee").changes["token"] == {"old": "", "new": "set"}
+    forges = entries.filter(target_kind="forge")
+    assert {str(one.changes["token"]) for one in forges} == {"{'old': '', 'new': 'set'}"}
     assert all("token-of" not in str(entry.changes) for entry in entries)
 
 
@@ -480,9 +481,7 @@ def test_an_export_names_variables_and_holds_no_secret(demo: str) -> None:
 
     assert "env:DEMO_JENKINS_TOKEN" in exported
     assert "env:DEMO_DINGTALK_SECRET" in exported
-    assert "token-of" not in exported
-    assert "typed-in" not in exported
-    assert "webhook_secret" not in exported
+    assert not [word for word in ("token-of", "typed-in", "webhook_secret") if word in exported]
 
 
 def test_an_export_is_written_as_people_write_it(demo: str) -> None:
