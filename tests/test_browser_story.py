@@ -172,6 +172,20 @@ class ChatPage:
     def speak_as(self, person: str) -> None:
         self.page.get_by_test_id("person-select").select_option(person)
 
+    def move_to(self, forge: str) -> None:
+        """The repositories go to that forge; who is there already goes away first."""
+        chosen = self.page.get_by_test_id("forge-select")
+        places = [forge] if chosen.input_value() != forge else ["github", forge]
+        for place in places:
+            chosen.select_option(place)
+            expect(self.page.locator("#notice.done")).to_be_visible(timeout=PATIENCE)
+            expect(chosen).to_be_enabled()
+
+    def link_of(self, pull: str) -> str:
+        """Where the pane's link of shop#233 leads."""
+        card = self.page.locator(f'[data-testid=pull][data-key="{pull}"] a')
+        return card.get_attribute("href") or ""
+
     def expect_all_delivered(self) -> None:
         """Under each message stands how far it came."""
         for told in self.page.get_by_test_id("delivery").all():
@@ -353,3 +367,56 @@ def test_the_pages_an_operator_opens_are_whole(admin: Admin) -> None:
         admin.open(path)
 
         admin.window.is_fine()
+
+
+PLACES: Final = {
+    "github": "/acme/shop/pull/233",
+    "gitlab": "/acme/shop/-/merge_requests/233",
+    "gitea": "/acme/shop/pulls/233",
+    "gitee": "/acme/shop/pulls/233",
+}
+
+
+@pytest.mark.parametrize(
+    "forge",
+    ["github", *(pytest.param(name, marks=pytest.mark.full) for name in list(PLACES)[1:])],
+)
+def test_the_same_story_is_played_at_the_forge_that_is_chosen(
+    demo: Demo, browser: Browser, story: dict[str, str], forge: str
+) -> None:
+    chat = ChatPage(_window(browser, WIDE), demo, "zhangsan")
+    chat.move_to(forge)
+
+    listed = chat.say("/prs", answered="待合并")
+    refused = chat.say("/merge 233", answered="未合并")
+    chat.say("/approve 233", answered="已批准")
+    chat.say("/test 233", answered="测试通过")
+    merged = chat.say("/合并 233", answered="已合并")
+
+    place = PLACES[forge]
+    assert "#235 Bump driver" in listed
+    assert "还差 1 个审批" in refused
+    assert re.search(r"已合并 shop#233 到 master，提交 [0-9a-f]{7}", merged)
+    expect(chat.page.locator('[data-testid=pull][data-key="shop#233"]')).to_have_attribute(
+        "data-state", "merged"
+    )
+    assert chat.link_of("shop#233").endswith(place)
+    chat.window.is_fine()
+
+    _comment(chat, chat.link_of("shop#234"))
+
+
+def _comment(chat: ChatPage, pull: str) -> None:
+    """李四 asks on the pull request's own page, and reads the answer beneath."""
+    page = chat.page
+    page.goto(pull)
+    page.select_option("[name=login]", "lisi")
+    page.fill("[name=body]", "看过了\n\n/ops pr")
+    page.get_by_role("button").click()
+    answer = page.locator("article", has_text="Add invoice export").last
+    until = time.monotonic() + PATIENCE / 1000
+    while not answer.is_visible() and time.monotonic() < until:
+        time.sleep(0.2)
+        page.reload()
+    expect(answer).to_contain_text("ChatOps")
+    chat.window.is_fine()

@@ -140,12 +140,14 @@ def fill(world: World, state: str = "demo") -> None:
 
 
 def refill(world: World) -> None:
-    """The demo world as new; commits of before stay known, as of branches that are gone."""
+    """The demo world as new, with other heads; commits of before stay known, of branches that are gone."""
     with world.lock:
         known = {path: found.commits for path, found in world.repositories.items()}
-        fill(world)
+        fill(world, "bare")
         for path, repository in world.repositories.items():
             repository.commits = known.get(path, {}) | repository.commits
+        _add_pulls(world)
+        world.name = "demo"
 
 
 def _add_tokens(world: World, forge: str) -> None:
