@@ -21,7 +21,7 @@ FOLDERS := chatops_site bot repos audit tests
 
 help:
 	@echo "make test     the test suite on SQLite, with branch coverage (under 4 minutes on 2 cores)"
-	@echo "make demo     a whole portal on this machine, between stand-ins of DingTalk, Gitee and Jenkins"
+	@echo "make demo     a whole portal on this machine, between stand-ins of DingTalk, four forges and Jenkins"
 	@echo "              (make demo PORT=8850 for other ports)"
 	@echo "make check    all that has to hold: format, types, settings, translations, both databases, crashes"
 	@echo "make bench    speed and size of the portal on this machine"

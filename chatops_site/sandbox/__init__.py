@@ -1,1 +1,1 @@
-"""Stand-ins of Gitee, Jenkins and DingTalk on loopback: for the demo and for the tests."""
+"""Stand-ins of four forges, Jenkins and DingTalk on loopback: for the demo and for the tests."""

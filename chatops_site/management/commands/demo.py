@@ -11,7 +11,7 @@ from chatops_site.demo.premises import ROOT
 
 class Command(BaseCommand):
     help = (
-        "Shows the portal between stand-ins of Gitee, Jenkins and DingTalk, on this machine alone."
+        "Shows the portal between stand-ins of four forges, Jenkins and DingTalk, on this machine alone."
     )
     requires_system_checks: list[str] = []
 
