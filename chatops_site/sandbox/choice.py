@@ -50,6 +50,8 @@ class Choice:
             raise NotChosen(f"There is no forge {name!r} to choose.")
         with self._lock:
             self._move(name)
+            # Nobody is told that the demo's pull requests were opened.
+            self.hooks.set(forge="")
             demo.refill(self.world)
             self.hooks.set(forge=name)
             self.current = name

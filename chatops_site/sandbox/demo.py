@@ -38,6 +38,8 @@ class _Sketch:
     commits: tuple[str, ...] = ()
     checks: dict[str, str] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
+    # Who has approved it at the forges that have no assignees.
+    approved_by: tuple[str, ...] = ()
 
 
 _GREEN = {"unit": "success", "lint": "success"}
@@ -113,6 +115,7 @@ _PULLS = {
             commits=("Add dark mode", "Keep the choice"),
             checks=_GREEN,
             more=_READY,
+            approved_by=("wangfang",),
         ),
     ),
 }
@@ -186,6 +189,8 @@ def _add_pull(world: World, repository: Repository, sketch: _Sketch) -> None:
     )
     for name, value in sketch.more.items():
         setattr(pull, name, dict(value) if isinstance(value, dict) else value)
+    for login in sketch.approved_by:
+        world.add_review(pull, login=login, state="approved")
     for name, conclusion in sketch.checks.items():
         world.set_check(repository, name=name, sha=pull.head_sha, conclusion=conclusion)
 

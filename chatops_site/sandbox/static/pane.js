@@ -48,7 +48,7 @@ function pullState(pull) {
   if (pull.state !== "open") return ["waiting", say("closed")];
   if (pull.draft) return ["waiting", say("draft")];
   const green = (pull.checks || []).every((check) => checkState(check) === "done");
-  const ready = green && pull.mergeable && pull.tested && pull.approved >= pull.approvals_required;
+  const ready = green && pull.mergeable && pull.tested !== false && pull.approved >= pull.approvals_required;
   return ready ? ["done", say("ready")] : ["waiting", say("blocked")];
 }
 
@@ -67,7 +67,7 @@ function pullFacts(pull) {
     "p",
     { class: "facts" },
     fact(approved ? "done" : "waiting", approvals),
-    fact(pull.tested ? "done" : "waiting", say(pull.tested ? "tested" : "untested")),
+    pull.tested === null ? null : fact(pull.tested ? "done" : "waiting", say(pull.tested ? "tested" : "untested")),
     ...(pull.checks || []).map(checkFact),
     pull.mergeable ? null : fact("failed", say("conflicts")),
   );
