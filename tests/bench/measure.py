@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from bot.models import Account, Bot, Grant, Person, Role, Run
 from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
+from repos.forges import FORGE_KINDS
 from repos.models import Forge, Repository
 from tests.bench.load import Sample, fire, percentile, post
 from tests.bench.portal import BenchPortal, webhook
@@ -17,6 +18,8 @@ PEOPLE = 200
 ACCEPTED = 3000
 LATENCY = 200
 BURST = 1000
+# Of one call; the sandbox itself answers within a few milliseconds.
+FORGE_TAKES = 0.1
 
 
 def measure(portal: BenchPortal) -> None:
@@ -30,6 +33,8 @@ def measure(portal: BenchPortal) -> None:
     row("start: web, worker", f"{web.started_in:.2f} s, {worker.started_in:.2f} s")
     drain(portal)
     latency(portal)
+    for kind in FORGE_KINDS:
+        listing(portal, kind)
     burst(portal)
     both = web.memory() + worker.memory()
     row(
@@ -87,6 +92,29 @@ def latency(portal: BenchPortal) -> None:
     )
 
 
+def listing(portal: BenchPortal, kind: str) -> None:
+    """/prs of 1,200 open pull requests at a forge that takes 100 ms a call, from webhook to answer."""
+    Repository.objects.update(checks="all")
+    portal.sandbox.fault(kind, "delay", times=-1, seconds=FORGE_TAKES)
+    before = len(portal.sandbox.journal(kind))
+    text = f"/prs shop-{kind}"
+    start = time.monotonic()
+    fire(
+        portal.port,
+        [webhook(3_000_000, text=text, person=1, session=portal.session)],
+        connections=1,
+    )
+    drain(portal)
+    took, calls = time.monotonic() - start, len(portal.sandbox.journal(kind)) - before
+    portal.sandbox.clear_faults()
+    Repository.objects.update(checks="none")
+    alone = calls * FORGE_TAKES
+    row(
+        f"/prs of {BURST + LATENCY} at {kind}",
+        f"{took:.1f} s, {calls} calls of 100 ms; one after the other {alone:.1f} s",
+    )
+
+
 def burst(portal: BenchPortal) -> None:
     """1,000 comments at once; effects are counted at the forge."""
     before = len(portal.sandbox.journal("gitee"))
@@ -129,12 +157,11 @@ def drain(portal: BenchPortal, *, seconds: float = 180) -> None:
 
 def seed(portal: BenchPortal) -> None:
     portal.sandbox.change_gitee("open_pull", repository="acme/shop", count=BURST + LATENCY)
-    forge = Forge.objects.create(
-        name="gitee", kind="gitee", base_url=portal.sandbox.gitee, token="demo-gitee-token"
-    )
-    Repository.objects.create(
-        name="shop", forge=forge, path="acme/shop", default=True, checks="none"
-    )
+    for kind in FORGE_KINDS:
+        url, token = portal.sandbox.urls[kind], f"demo-{kind}-token"
+        forge = Forge.objects.create(name=kind, kind=kind, base_url=url, token=token)
+        shop = {"name": f"shop-{kind}", "path": "acme/shop", "checks": "none"}
+        Repository.objects.create(forge=forge, default=kind == "gitee", **shop)
     settings = {
         "app_key": APP_KEY,
         "robot_code": ROBOT_CODE,
@@ -148,7 +175,7 @@ def seed(portal: BenchPortal) -> None:
         secrets={"app_secret": APP_SECRET},
         language="en",
     )
-    role = Role.objects.create(name="all", commands=["pr", "comment", "approve"])
+    role = Role.objects.create(name="all", commands=["pr", "prs", "comment", "approve"])
     for n in range(PEOPLE):
         person = Person.objects.create(
             name=f"P{n}", username=f"p{n}", forge_logins={"gitee": f"p{n}"}
