@@ -326,6 +326,24 @@ def chat_fixture(
     return Chat(sandbox, post, seed(sandbox, language="en"))
 
 
+@pytest.fixture(name="kind", params=list(FORGES))
+def kind_fixture(request: pytest.FixtureRequest) -> str:
+    """Every kind of forge in turn; a file that wants it imports this and there_fixture."""
+    return str(request.param)
+
+
+@pytest.fixture(name="there")
+def there_fixture(chat: Chat, kind: str) -> Chat:
+    """The demo portal with its repositories at another forge."""
+    Forge.objects.update(
+        name=kind, kind=kind, base_url=chat.sandbox.urls[kind], token=f"demo-{kind}-token"
+    )
+    for person in Person.objects.all():
+        person.forge_logins = {kind: person.username}
+        person.save()
+    return chat
+
+
 @pytest.fixture(name="chinese")
 def chinese_fixture(chat: Chat) -> Chat:
     """The same in Chinese."""

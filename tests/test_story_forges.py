@@ -2,13 +2,11 @@
 
 import re
 
-import pytest
-
-from bot.people.models import Person
 from bot.runs.models import Run, RunState
-from chatops_site.sandbox.forges import FORGES
 from repos.models import Forge, Repository
-from tests.portal import Chat, deployed, last_run, master, plain
+from tests.portal import Chat, deployed, kind_fixture, last_run, master, plain, there_fixture
+
+__all__ = ["kind_fixture", "there_fixture"]
 
 # What each is asked when a pull request is merged.
 MERGES = {
@@ -17,23 +15,6 @@ MERGES = {
     "gitlab": "PUT /api/v4/projects/acme%2Fshop/merge_requests/233/merge",
     "gitea": "POST /api/v1/repos/acme/shop/pulls/233/merge",
 }
-
-
-@pytest.fixture(name="kind", params=list(FORGES))
-def kind_fixture(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(name="there")
-def there_fixture(chat: Chat, kind: str) -> Chat:
-    """The demo portal with its repositories at another forge."""
-    Forge.objects.update(
-        name=kind, kind=kind, base_url=chat.sandbox.urls[kind], token=f"demo-{kind}-token"
-    )
-    for person in Person.objects.all():
-        person.forge_logins = {kind: person.username}
-        person.save()
-    return chat
 
 
 def test_a_pull_request_goes_from_the_list_to_production(there: Chat, kind: str) -> None:
@@ -187,3 +168,11 @@ def test_the_checks_that_a_branch_requires_are_asked_for_once(there: Chat, kind:
         assert "the forge does not tell which checks it requires" in answer
     else:
         assert "a pipeline must succeed first" in answer
+
+
+def test_a_filter_says_how_many_it_looked_through(there: Chat) -> None:
+    there.sandbox.change_gitee("open_pull", repository="acme/shop", count=500)
+
+    mine = plain(there.say("/prs mine", by="zhangsan"))
+
+    assert "Nothing of yours is open in shop.\nOnly the newest 500 were looked through." in mine

@@ -1,6 +1,7 @@
 """/prs and /pr: open pull requests with what blocks each, and one pull request in full."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -23,7 +24,7 @@ from bot.wording import BLOCKED, DONE, escape, lines, link, sha7
 from repos.forges.resources import PullRequest, PullState
 
 MOST_SHOWN: Final = 20
-MOST_LISTED: Final = 200
+MOST_LISTED: Final = 500
 STALE_AFTER: Final = timedelta(days=14)
 
 
@@ -42,42 +43,72 @@ class Pulls(Command):
 
     def step(self, attempt: Attempt) -> Step:
         wanted = attempt.run.arguments.get("filter") or ""
-        end = int(attempt.run.arguments.get("page") or 1) * MOST_SHOWN
-        # What is filtered has to be looked through; of the rest no more is read than is shown.
-        listed = attempt.forge().pulls(
-            repository_of(attempt).path, limit=MOST_LISTED if wanted else end
-        )
-        kept = [pull for pull in listed.items if KEEP[wanted](attempt, pull)]
-        if wanted == "ready":
-            seen = [one for one in self._judge(attempt, kept) if not blocking(one.gates)]
-            page, total = seen[end - MOST_SHOWN : end], len(seen)
-        else:
-            page, total = self._judge(attempt, kept[end - MOST_SHOWN : end]), len(kept)
-        if not wanted and listed.total is not None:
-            total = listed.total
-        return Done(self._text(attempt, page, total=total, more=listed.more or total > end))
+        page = _filtered(attempt, wanted) if wanted else _newest(attempt)
+        return Done(self._text(attempt, page))
 
     @staticmethod
-    def _judge(attempt: Attempt, pulls: list[PullRequest]) -> list[Judged]:
-        """Each with its gates, as many as fit into a step."""
-        return [judge_completed(attempt, pull) for pull in completed(attempt, pulls)]
-
-    @staticmethod
-    def _text(attempt: Attempt, seen: list[Judged], *, total: int, more: bool) -> str:
+    def _text(attempt: Attempt, page: "Page") -> str:
         name = repository_of(attempt).name
-        if not seen:
+        only = _("Only the newest %(count)d were looked through.") % {"count": page.looked}
+        only = only if page.looked else ""
+        if not page.seen:
             nothing = NOTHING[attempt.run.arguments.get("filter") or ""]
-            return str(nothing) % {"repository": escape(name)}
+            return lines(str(nothing) % {"repository": escape(name)}, only)
         first = _("**%(count)d open in %(repository)s**") % {
-            "count": total,
+            "count": page.total,
             "repository": escape(name),
         }
         hidden = _("%(count)d shown · more: %(command)s") % {
-            "count": len(seen),
+            "count": len(page.seen),
             "command": f"`{_page_after(attempt)}`",
         }
-        details = _("%(command)s for details") % {"command": f"`/pr {seen[0].pull.number} {name}`"}
-        return lines(first, *map(line, seen), hidden if more else "", details)
+        number = page.seen[0].pull.number
+        details = _("%(command)s for details") % {"command": f"`/pr {number} {name}`"}
+        return lines(first, *map(line, page.seen), hidden if page.more else "", only, details)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is shown, of how many; looked: how many were looked through, 0 for all."""
+
+    seen: list[Judged]
+    total: int
+    more: bool
+    looked: int = 0
+
+
+def _newest(attempt: Attempt) -> Page:
+    """Reads no more than it shows."""
+    end = _end(attempt)
+    listed = attempt.forge().pulls(repository_of(attempt).path, limit=end)
+    total = len(listed.items) if listed.total is None else listed.total
+    seen = _judge(attempt, listed.items[end - MOST_SHOWN : end])
+    return Page(seen, total, more=listed.more or total > end)
+
+
+def _filtered(attempt: Attempt, wanted: str) -> Page:
+    """What is filtered has to be looked through."""
+    end = _end(attempt)
+    listed = attempt.forge().pulls(repository_of(attempt).path, limit=MOST_LISTED)
+    kept = [pull for pull in listed.items if KEEP[wanted](attempt, pull)]
+    looked = len(listed.items) if listed.more else 0
+    if wanted != "ready":
+        seen = _judge(attempt, kept[end - MOST_SHOWN : end])
+        return Page(seen, len(kept), more=len(kept) > end, looked=looked)
+    judged_ones = _judge(attempt, kept)
+    ready = [one for one in judged_ones if not blocking(one.gates)]
+    if looked or len(judged_ones) < len(kept):
+        looked = len(judged_ones)
+    return Page(ready[end - MOST_SHOWN : end], len(ready), more=len(ready) > end, looked=looked)
+
+
+def _end(attempt: Attempt) -> int:
+    return int(attempt.run.arguments.get("page") or 1) * MOST_SHOWN
+
+
+def _judge(attempt: Attempt, pulls: Sequence[PullRequest]) -> list[Judged]:
+    """Each with its gates, as many as fit into a step."""
+    return [judge_completed(attempt, pull) for pull in completed(attempt, pulls)]
 
 
 def _page_after(attempt: Attempt) -> str:
