@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.utils.module_loading import import_string
@@ -12,14 +11,14 @@ from django.utils.module_loading import import_string
 from chatops_site.sandbox import demo
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.forges import FORGES
-from chatops_site.sandbox.server import Faults, Journal, Request, Response, serve
+from chatops_site.sandbox.server import Faults, Journal, serve
 from chatops_site.sandbox.world import World
 from repos.forges import FORGE_KINDS
 from repos.forges.base import ForgeClient
 from repos.forges.resources import PullState
+from tests.forge_stand import SHOP, Heard
 from tests.openapi import faults
 
-SHOP = "acme/shop"
 CASES = Path(__file__).parent / "cases"
 # What the descriptions' paths leave out of the API's address.
 PREFIXES = {"github": "/api/v3"}
@@ -56,20 +55,6 @@ UNDESCRIBED: dict[str, set[str]] = {
     },
 }
 _OWN = re.compile(r"[0-9a-f]{40}|\d{6,}")
-
-
-class Heard:
-    """A stand-in that remembers what it was asked."""
-
-    def __init__(self, inner: Any) -> None:
-        self.name: str = inner.name
-        self.requests: list[Request] = []
-        self._inner = inner
-
-    def answer(self, request: Request) -> Response:
-        self.requests.append(request)
-        answer: Response = self._inner.answer(request)
-        return answer
 
 
 @pytest.fixture(name="heard", params=list(FORGES))

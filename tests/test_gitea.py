@@ -7,19 +7,8 @@ import pytest
 from repos.errors import HeadMoved, NotFound, Refused
 from repos.forges.gitea import Gitea
 from repos.forges.resources import Check, CheckState, PullState, Review
-from tests.gitea_stand import (
-    BOT,
-    NOBODY,
-    SHOP,
-    Stand,
-    approve,
-    failure,
-    merge,
-    pass_tests,
-    running,
-    stand,
-    undescribed,
-)
+from tests.forge_stand import BOT, NOBODY, SHOP, approve, failure, merge
+from tests.gitea_stand import Stand, pass_tests, running, stand, undescribed
 
 __all__ = ["running", "stand"]
 

@@ -17,17 +17,8 @@ from repos.errors import (
     Unavailable,
 )
 from repos.forges.gitea import Gitea
-from tests.gitea_stand import (
-    SHOP,
-    Stand,
-    approve,
-    failure,
-    merge,
-    pass_tests,
-    running,
-    stand,
-    undescribed,
-)
+from tests.forge_stand import SHOP, approve, failure, merge
+from tests.gitea_stand import Stand, pass_tests, running, stand, undescribed
 
 __all__ = ["running", "stand"]
 

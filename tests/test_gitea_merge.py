@@ -7,17 +7,8 @@ import pytest
 
 from repos.errors import BadAnswer, HeadMoved, OutcomeUnknown, Refused
 from repos.forges.resources import PullState
-from tests.gitea_stand import (
-    MARKER,
-    SHOP,
-    Stand,
-    approve,
-    failure,
-    merge,
-    running,
-    stand,
-    undescribed,
-)
+from tests.forge_stand import MARKER, SHOP, approve, failure, merge
+from tests.gitea_stand import Stand, running, stand, undescribed
 
 __all__ = ["running", "stand"]
 MERGE = r"/merge$"

@@ -21,20 +21,12 @@ from repos.errors import (
 )
 from repos.forges.events import Happened, Hook, HookRejected
 from repos.forges.github import GitHub
-from repos.forges.resources import Check, CheckState, Merge, PullState, Review
-from tests.github_stand import BOT, SHOP, Stand, failure, running, stand
+from repos.forges.resources import Check, CheckState, PullState, Review
+from tests import forge_stand
+from tests.forge_stand import BOT, MARKER, NOBODY, SHOP, approve, failure, merge
 
-__all__ = ["running", "stand"]
-MARKER, NOBODY = "ChatOps run 1842", "0" * 40
-
-
-def merge(stand: Stand, number: int = 233, *, sha: str = "", method: str = "merge") -> Merge:
-    wanted = sha or stand.pull(number).head_sha
-    return stand.client().merge(SHOP, number, sha=wanted, method=method, marker=MARKER)
-
-
-def approve(stand: Stand, number: int = 233, *, login: str = BOT) -> None:
-    stand.client(login).approve(SHOP, number, sha=stand.pull(number).head_sha)
+Stand = forge_stand.Stand[GitHub]
+running, stand = forge_stand.fixtures(Stand, GitHub)
 
 
 # Reading

@@ -14,21 +14,10 @@ from repos.errors import (
 )
 from repos.forges.gitlab import GitLab
 from repos.forges.resources import Check, CheckState, PullState, Review
-from tests.gitlab_stand import (
-    BOT,
-    MARKER,
-    SHOP,
-    WEB,
-    Stand,
-    failure,
-    gitlab,
-    head,
-    merge,
-    running_gitlab,
-    stand,
-)
+from tests.forge_stand import BOT, MARKER, SHOP, WEB, failure
+from tests.gitlab_stand import Stand, gitlab, head, merge, running, stand
 
-__all__ = ["gitlab", "running_gitlab", "stand"]
+__all__ = ["gitlab", "running", "stand"]
 CLOSE = "/close is what I would write"
 
 

@@ -15,9 +15,10 @@ from repos.errors import (
     Unavailable,
 )
 from repos.forges.gitlab import GitLab
-from tests.gitlab_stand import SHOP, Stand, failure, gitlab, head, merge, running_gitlab, stand
+from tests.forge_stand import SHOP, failure
+from tests.gitlab_stand import Stand, gitlab, head, merge, running, stand
 
-__all__ = ["gitlab", "running_gitlab", "stand"]
+__all__ = ["gitlab", "running", "stand"]
 
 
 def test_a_renamed_repository_has_moved(stand: Stand, gitlab: GitLab) -> None:

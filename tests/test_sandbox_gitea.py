@@ -6,7 +6,8 @@ import gitea as py_gitea  # type: ignore[import-untyped]
 import pytest
 from gitea.exceptions import Forbidden, NotFoundException  # type: ignore[import-untyped]
 
-from tests.gitea_stand import BOT, SHOP, Stand, refused, running, stand
+from tests.forge_stand import BOT, SHOP, refused
+from tests.gitea_stand import Stand, running, stand
 
 __all__ = ["running", "stand"]
 REPO = "/repos/acme/shop"

@@ -6,9 +6,10 @@ import pytest
 import requests
 
 from chatops_site.sandbox import demo
-from tests.gitee_stand_in import SHOP, Gitee, gitee, refused, running_gitee
+from tests.forge_stand import refused
+from tests.gitee_stand_in import SHOP, Gitee, gitee, running
 
-__all__ = ["gitee", "running_gitee"]
+__all__ = ["gitee", "running"]
 
 
 # Comments

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.gitee_stand_in import SHOP, Gitee, gitee, refused, running_gitee
+from tests.forge_stand import refused
+from tests.gitee_stand_in import SHOP, Gitee, gitee, running
 
-__all__ = ["gitee", "running_gitee"]
+__all__ = ["gitee", "running"]
 
 REVIEW_MISSING = "此 Pull Request 未通过设置的审查"
 TEST_MISSING = "此 Pull Request 未通过设置的测试"

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from github import Auth, BadCredentialsException, Github, GithubException, UnknownObjectException
 
-from tests.github_stand import BOT, SHOP, Stand, running, stand
+from repos.forges.github import GitHub
+from tests import forge_stand
+from tests.forge_stand import BOT, SHOP
 
-__all__ = ["running", "stand"]
+Stand = forge_stand.Stand[GitHub]
+running, stand = forge_stand.fixtures(Stand, GitHub)
 PULL = f"/repos/{SHOP}/pulls/233"
 
 

@@ -13,9 +13,10 @@ from chatops_site.sandbox.records import Happening
 from repos.forges.events import Happened, Hook, HookRejected
 from repos.forges.gitlab import GitLab
 from repos.forges.shapes import time_of
-from tests.gitlab_stand import BOT, SHOP, Stand, running_gitlab, stand
+from tests.forge_stand import BOT, SHOP
+from tests.gitlab_stand import Stand, running, stand
 
-__all__ = ["running_gitlab", "stand"]
+__all__ = ["running", "stand"]
 PULL = "/projects/acme%2Fshop/merge_requests/233"
 
 

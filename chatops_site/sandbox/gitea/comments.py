@@ -4,7 +4,7 @@ https://docs.gitea.com/api
 """
 
 from chatops_site.sandbox.gitea import shapes
-from chatops_site.sandbox.gitea.calls import Call, Endpoint, Refused, not_found
+from chatops_site.sandbox.gitea.calls import Call, Endpoint
 from chatops_site.sandbox.records import WRITE, Comment, Pull
 from chatops_site.sandbox.server import Response, as_json
 
@@ -24,35 +24,19 @@ def add_comment(call: Call) -> Response:
 
 
 def show_comment(call: Call) -> Response:
-    return as_json(_shape(call, *_found(call)))
+    return as_json(_shape(call, *call.comment))
 
 
 def change_comment(call: Call) -> Response:
-    pull, comment = _own(call)
+    pull, comment = call.own_comment(WRITE)
     call.world.edit_comment(pull, comment, call.required("body"), by=call.login)
     return as_json(_shape(call, pull, comment))
 
 
 def remove_comment(call: Call) -> Response:
-    pull, comment = _own(call)
+    pull, comment = call.own_comment(WRITE)
     pull.comments.remove(comment)
     return Response(204)
-
-
-def _own(call: Call) -> tuple[Pull, Comment]:
-    """Somebody else's is refused without a word."""
-    pull, comment = _found(call)
-    if comment.login != call.login and call.right < WRITE:
-        raise Refused(403)
-    return pull, comment
-
-
-def _found(call: Call) -> tuple[Pull, Comment]:
-    for pull in call.repository.pulls.values():
-        for comment in pull.comments:
-            if str(comment.id) == call.found["id"]:
-                return pull, comment
-    raise not_found()
 
 
 def _shape(call: Call, pull: Pull, comment: Comment) -> shapes.Shape:

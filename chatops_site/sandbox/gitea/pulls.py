@@ -3,6 +3,7 @@
 https://docs.gitea.com/api
 """
 
+from chatops_site.sandbox.calls import open_pull
 from chatops_site.sandbox.gitea import gates, shapes
 from chatops_site.sandbox.gitea.calls import Call, Endpoint, Refused, not_found, paged
 from chatops_site.sandbox.records import ADMIN, WRITE, Pull
@@ -52,14 +53,7 @@ def create_pull(call: Call) -> Response:
     for row in found.pulls.values():
         if (row.state, row.head_ref, row.base_ref) == ("open", head, base):
             raise Refused(409, "pull request already exists for these targets")
-    pull = call.world.open_pull(
-        found,
-        title=call.required("title"),
-        author=call.login,
-        head_ref=head,
-        base_ref=base,
-        body=call.text("body"),
-    )
+    pull = open_pull(call, head=head, base=base)
     return as_json(_shape(call, pull), 201)
 
 
@@ -75,8 +69,8 @@ def change_issue(call: Call) -> Response:
 
 def _change(call: Call) -> None:
     pull, state = call.pull, call.text("state")
-    if pull.author != call.login and call.right < WRITE:
-        raise Refused(403)
+    if pull.author != call.login:
+        call.needs(WRITE)
     if state and pull.state == "merged":
         raise Refused(412, "cannot change state of this pull request, it was already merged")
     if call.text("title"):
@@ -97,8 +91,7 @@ def is_merged(call: Call) -> Response:
 def merge_pull(call: Call) -> Response:
     """What landed is told by the pull request; the answer is empty."""
     found, pull, style = call.repository, call.pull, call.text("Do") or "merge"
-    for step in call.world.before_merge.pop((found.path, pull.number), ()):
-        step()
+    call.before_merge()
     if style not in _STYLES:
         raise Refused(422, "[Do]: In")
     _check_mergeable(call)
@@ -113,7 +106,7 @@ def merge_pull(call: Call) -> Response:
         method=style,
         title=call.text("MergeTitleField").strip() or _title(pull, style),
         description=call.text("MergeMessageField").strip() or f"Reviewed-on: {_page(call)}",
-        prune=call.is_set("delete_branch_after_merge"),
+        prune=call.truth("delete_branch_after_merge"),
     )
     return Response(200, content_type="")
 
@@ -131,7 +124,7 @@ def _check_mergeable(call: Call) -> None:
         raise Refused(405, "Work in progress PRs cannot be merged")
     if not gates.look(pull):
         raise Refused(405, LATER)
-    forced = call.is_set("force_merge") and call.right >= ADMIN
+    forced = call.truth("force_merge") and call.right >= ADMIN
     for reason in gates.unmet(call.world, call.repository, pull):
         if not forced:
             raise Refused(405, reason)

@@ -4,9 +4,9 @@ https://docs.gitea.com/api
 """
 
 from chatops_site.sandbox.gitea import shapes
-from chatops_site.sandbox.gitea.calls import Call, Endpoint, Refused, not_found, paged
+from chatops_site.sandbox.gitea.calls import Call, Endpoint, Refused, paged
 from chatops_site.sandbox.github.shapes import utc_time
-from chatops_site.sandbox.records import READ, WRITE, Missing, Repository
+from chatops_site.sandbox.records import WRITE, Missing, Repository
 from chatops_site.sandbox.server import Response, as_json
 
 VERSION = "1.23.8"
@@ -20,28 +20,20 @@ def show_owner(call: Call) -> Response:
     return as_json(shapes.user(call.world, call.login, call.origin))
 
 
-def _seen(call: Call) -> list[Repository]:
-    return [
-        found
-        for path, found in sorted(call.world.repositories.items())
-        if call.token.right_on(path) >= READ
-    ]
-
-
 def _repository(call: Call, found: Repository) -> shapes.Shape:
     right = call.token.right_on(found.path)
     return shapes.repository(call.world, found, call.origin, right=right)
 
 
 def list_own(call: Call) -> Response:
-    return paged(call, _seen(call), lambda row: _repository(call, row))
+    return paged(call, call.seen, lambda row: _repository(call, row))
 
 
 def search(call: Call) -> Response:
     """By a part of the name, or of owner and name around a slash."""
     words = call.text("q").lower()
     owner, _slash, name = words.partition("/") if words.count("/") == 1 else ("", "", words)
-    rows = [row for row in _seen(call) if owner in row.owner.lower() and name in row.name.lower()]
+    rows = [row for row in call.seen if owner in row.owner.lower() and name in row.name.lower()]
     return paged(call, rows, lambda row: _repository(call, row), key="data")
 
 
@@ -54,9 +46,7 @@ def list_branches(call: Call) -> Response:
 
 
 def show_branch(call: Call) -> Response:
-    if call.found["branch"] not in call.repository.branches:
-        raise not_found()
-    return as_json(_branch(call, call.found["branch"]))
+    return as_json(_branch(call, call.branch))
 
 
 def _branch(call: Call, name: str) -> shapes.Shape:

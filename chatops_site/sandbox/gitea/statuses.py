@@ -3,6 +3,7 @@
 https://docs.gitea.com/api
 """
 
+from chatops_site.sandbox.calls import set_status
 from chatops_site.sandbox.gitea import gates, shapes
 from chatops_site.sandbox.gitea.calls import Call, Endpoint, Refused, paged
 from chatops_site.sandbox.records import Check
@@ -50,17 +51,7 @@ def add_status(call: Call) -> Response:
     state = call.text("state")
     if state not in _CONCLUSIONS:
         raise Refused(400, f"unknown state {state}")
-    check = call.world.set_check(
-        call.repository,
-        name=call.text("context") or "default",
-        sha=call.sha(call.found["ref"]),
-        conclusion=_CONCLUSIONS[state],
-        status="in_progress" if state == "pending" else "completed",
-        details_url=call.text("target_url"),
-        kind="status",
-        login=call.login,
-        description=call.text("description"),
-    )
+    check = set_status(call, _CONCLUSIONS[state])
     return as_json(_status(call, check), 201)
 
 

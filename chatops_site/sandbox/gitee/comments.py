@@ -4,7 +4,7 @@ https://gitee.com/api/v5/swagger#/getV5ReposOwnerRepoPullsNumberComments
 """
 
 from chatops_site.sandbox.gitee import shapes
-from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused, paged
+from chatops_site.sandbox.gitee.calls import Call, Endpoint, paged
 from chatops_site.sandbox.records import ADMIN, Comment, Pull
 from chatops_site.sandbox.server import Response, as_json
 
@@ -35,35 +35,19 @@ def add_comment(call: Call) -> Response:
 
 
 def show_comment(call: Call) -> Response:
-    pull, comment = _found(call)
-    return _shown(call, pull, comment)
+    return _shown(call, *call.comment)
 
 
 def change_comment(call: Call) -> Response:
-    pull, comment = _own(call)
+    pull, comment = call.own_comment(ADMIN)
     call.world.edit_comment(pull, comment, call.required("body"), by=call.login)
     return _shown(call, pull, comment)
 
 
 def remove_comment(call: Call) -> Response:
-    pull, comment = _own(call)
+    pull, comment = call.own_comment(ADMIN)
     pull.comments.remove(comment)
     return Response(204)
-
-
-def _own(call: Call) -> tuple[Pull, Comment]:
-    pull, comment = _found(call)
-    if comment.login != call.login:
-        call.needs(ADMIN)
-    return pull, comment
-
-
-def _found(call: Call) -> tuple[Pull, Comment]:
-    for pull in call.repository.pulls.values():
-        for comment in pull.comments:
-            if str(comment.id) == call.found["id"]:
-                return pull, comment
-    raise Refused(404, "404 Comment Not Found")
 
 
 def _shown(call: Call, pull: Pull, comment: Comment, *, status: int = 200) -> Response:

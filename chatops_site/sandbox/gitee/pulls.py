@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 
+from chatops_site.sandbox.calls import open_pull
 from chatops_site.sandbox.gitee import shapes
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused, paged
 from chatops_site.sandbox.records import WRITE, Pull
@@ -71,14 +72,7 @@ def create_pull(call: Call) -> Response:
         raise Refused(400, "源分支或目标分支不存在")
     if any(row.state == "open" and row.head_ref == head for row in found.pulls.values()):
         raise Refused(400, "相同源分支、目标分支的 Pull Request 已存在")
-    pull = call.world.open_pull(
-        found,
-        title=call.required("title"),
-        author=call.login,
-        head_ref=head,
-        base_ref=base,
-        body=call.text("body"),
-    )
+    pull = open_pull(call, head=head, base=base)
     pull.draft = call.truth("draft")
     pull.assignees = dict.fromkeys(_listed(call, "assignees"), False)
     pull.testers = dict.fromkeys(_listed(call, "testers"), False)
@@ -137,8 +131,7 @@ def merge_pull(call: Call) -> Response:
     """There is no sha to guard it with: what the head is at this moment gets merged."""
     call.needs(WRITE)
     found, pull = call.repository, call.pull
-    for step in call.world.before_merge.pop((found.path, pull.number), ()):
-        step()
+    call.before_merge()
     method = call.choice("merge_method", ("merge", "squash", "rebase"))
     if method not in found.merge_methods:
         raise Refused(400, "merge_method does not have a valid value")

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatops_site.sandbox.gitee import shapes
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused, page_of, paged, with_totals
-from chatops_site.sandbox.records import READ, WRITE, Check, Missing
+from chatops_site.sandbox.records import WRITE, Check
 from chatops_site.sandbox.server import Response, as_json
 
 _STATUSES = ("queued", "in_progress", "completed")
@@ -35,11 +35,7 @@ def show_repository(call: Call) -> Response:
 def list_own(call: Call) -> Response:
     """What the token sees, by its path; q: a part of it."""
     sought = call.text("q").casefold()
-    rows = [
-        found
-        for path, found in sorted(call.world.repositories.items())
-        if call.token.right_on(path) >= READ and sought in path.casefold()
-    ]
+    rows = [found for found in call.seen if sought in found.path.casefold()]
     shape = lambda row: shapes.repository(call.world, row, call.origin)  # noqa: E731
     return paged(call, rows, shape)
 
@@ -50,9 +46,7 @@ def list_branches(call: Call) -> Response:
 
 
 def show_branch(call: Call) -> Response:
-    found, name = call.repository, call.found["branch"]
-    if name not in found.branches:
-        raise Refused(404, "404 Branch Not Found")
+    found, name = call.repository, call.branch
     tip = found.commits[found.branches[name]]
     shape = shapes.branch(found, name, call.origin)
     return as_json(shape | {"commit": shapes.commit(call.world, found, tip, call.origin)})
@@ -68,7 +62,7 @@ def list_tags(call: Call) -> Response:
 
 def list_commits(call: Call) -> Response:
     found = call.repository
-    start = _sha(call, call.text("sha") or found.default_branch)
+    start = call.sha(call.text("sha") or found.default_branch)
     rows = list(found.history(start))
     author = call.text("author")
     rows = [row for row in rows if not author or row.author == author]
@@ -77,7 +71,7 @@ def list_commits(call: Call) -> Response:
 
 def show_commit(call: Call) -> Response:
     found = call.repository
-    one = found.commits[_sha(call, call.found["ref"])]
+    one = found.commits[call.sha(call.found["ref"])]
     shape = shapes.commit(call.world, found, one, call.origin)
     files = [shapes.changed_file(found, one, call.origin)]
     return as_json(shape | {"stats": {"additions": 1, "deletions": 0, "total": 1}, "files": files})
@@ -88,7 +82,7 @@ def compare(call: Call) -> Response:
     base, dots, head = call.found["range"].partition("...")
     if not dots or not base or not head:
         raise Refused(404, "404 Not Found")
-    base_sha, head_sha = _sha(call, base), _sha(call, head)
+    base_sha, head_sha = call.sha(base), call.sha(head)
     rows = found.between(base_sha, head_sha)
     fork = found.merge_base(base_sha, head_sha)
     return as_json(
@@ -106,16 +100,9 @@ def _commit(call: Call, sha: str) -> shapes.Shape:
     return shapes.commit(call.world, found, found.commits[sha], call.origin)
 
 
-def _sha(call: Call, ref: str) -> str:
-    try:
-        return call.repository.resolve(ref)
-    except Missing as error:
-        raise Refused(404, "404 Commit Not Found") from error
-
-
 def list_checks(call: Call) -> Response:
     found = call.repository
-    sha = _sha(call, call.found["ref"])
+    sha = call.sha(call.found["ref"])
     rows = [row for row in found.checks if row.head_sha == sha and _wanted(call, row)]
     if call.choice("filter", ("latest", "all")) == "latest":
         rows = list({row.name: row for row in rows}.values())

@@ -3,15 +3,13 @@
 https://gitee.com/api/v5/swagger
 """
 
-import hashlib
-from typing import Any
-
-from chatops_site.sandbox import changes, pages
+from chatops_site.sandbox import pages
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.gitee import comments, pulls, repositories, reviews
 from chatops_site.sandbox.gitee.calls import Call, Endpoint, Refused
 from chatops_site.sandbox.records import READ, Token
-from chatops_site.sandbox.server import Request, Response, Router, as_json
+from chatops_site.sandbox.server import Request, Response
+from chatops_site.sandbox.system import ForgeSystem, bearer, request_id
 from chatops_site.sandbox.world import World
 
 _ROUTES: dict[tuple[str, str], Endpoint] = {
@@ -21,77 +19,43 @@ _ROUTES: dict[tuple[str, str], Endpoint] = {
     **pulls.ENDPOINTS,
     **reviews.ENDPOINTS,
 }
-_PREFIX = ("api", "v5")
 PAGES = pages.Style("Gitee", "pulls", "!")
 
 
-class GiteeSystem:
+class GiteeSystem(ForgeSystem[Call]):
     """Answers under /api/v5 as Gitee does; everything else is a page for people."""
 
     name = "gitee"
-
-    def __init__(self, world: World, clock: Clock) -> None:
-        self._world = world
-        self._clock = clock
-        self._router = Router(_ROUTES)
-
-    def answer(self, request: Request) -> Response:
-        with self._world.lock:
-            if request.segments[:2] != _PREFIX:
-                return pages.show(self._world, request, PAGES)
-            response = self._call(request)
-        response.headers["X-Request-Id"] = _request_id(request)
-        return response
-
-    def control(self, op: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        with self._world.lock:
-            return changes.change(self._world, op, arguments)
-
-    def state(self) -> dict[str, Any]:
-        with self._world.lock:
-            return changes.snapshot(self._world)
-
-    def _call(self, request: Request) -> Response:
-        try:
-            return self._answer_api(request)
-        except Refused as refusal:
-            return as_json({"message": refusal.message}, refusal.status)
+    prefixes = (("api", "v5"),)
+    routes = _ROUTES
+    style = PAGES
+    call = Call
 
     def _answer_api(self, request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        match = self._router.find(method, request.segments[2:])
-        if match is None:
-            allowed = self._router.allowed(request.segments[2:])
-            raise Refused(
-                405 if allowed else 404, "405 Not Allowed" if allowed else "404 Not Found"
-            )
-        endpoint, found = match
-        arguments = request.arguments()
-        token = self._token(request, arguments)
-        path = f"{found.get('owner', '')}/{found.get('repo', '')}"
-        right = token.right_on(path)
-        if "repo" in found and (right < READ or path not in self._world.repositories):
+        """What is nowhere is not found, whoever asks."""
+        self._route(request)
+        return super()._answer_api(request)
+
+    def _secret(self, request: Request) -> str:
+        secret = bearer(request, "bearer", "token")
+        return secret or request.arguments().get("access_token", "")
+
+    def _rejected(self, token: Token | None) -> Refused:
+        how = "does not exist" if token is None else f"is {token.state}"
+        return Refused(401, f"401 Unauthorized: Access token {how}")
+
+    def _no_route(self, allowed: list[str]) -> Refused:
+        return Refused(405, "405 Not Allowed") if allowed else Refused(404, "404 Not Found")
+
+    def _check_place(self, _request: Request, path: str, right: int) -> None:
+        if right < READ or path not in self._world.repositories:
             raise Refused(404, "404 Project Not Found")
-        account = self._world.accounts[token.login]
-        return endpoint(Call(self._world, request, account, token, right, found, arguments))
 
-    def _token(self, request: Request, arguments: dict[str, str]) -> Token:
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() not in ("bearer", "token"):
-            secret = ""
-        token = self._world.token(secret or arguments.get("access_token", ""), self.name)
-        if token is None:
-            raise Refused(401, "401 Unauthorized: Access token does not exist")
-        if token.state != "valid":
-            raise Refused(401, f"401 Unauthorized: Access token is {token.state}")
-        return token
+    def _finished(self, request: Request, response: Response) -> Response:
+        response.headers["X-Request-Id"] = request_id(request)
+        return response
 
 
-def _request_id(request: Request) -> str:
-    return hashlib.md5(
-        f"{id(request)}{request.raw_path}".encode(), usedforsecurity=False
-    ).hexdigest()
-
-
-def build_system(world: World, clock: Clock) -> GiteeSystem:
-    return GiteeSystem(world, clock)
+def build_system(world: World, _clock: Clock) -> GiteeSystem:
+    """Forges go by the wall's time."""
+    return GiteeSystem(world)

@@ -4,30 +4,26 @@ https://docs.github.com/en/rest
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
-from chatops_site.sandbox.records import Account, Missing, Pull, Repository, Token
-from chatops_site.sandbox.server import Request, Response, as_json
-from chatops_site.sandbox.world import World
+from chatops_site.sandbox import calls
+from chatops_site.sandbox.calls import is_number
+from chatops_site.sandbox.records import Missing
+from chatops_site.sandbox.server import Response, as_json
 
-PER_PAGE, MOST_PER_PAGE = 30, 100
 DOCUMENTATION = "https://docs.github.com/rest"
 Row = TypeVar("Row")
 
 
-class Refused(Exception):
+class Refused(calls.Refused):
     """An answer that is not 2xx: its status, GitHub's message and what it lists as errors."""
 
     def __init__(self, status: int, message: str, *errors: Any, location: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+        super().__init__(status, message)
         self.errors = errors
         self.location = location
 
-    def response(self) -> Response:
+    def response(self, _origin: str) -> Response:
         body = {"message": self.message, "documentation_url": DOCUMENTATION}
         body["status"] = str(self.status)
         more: dict[str, Any] = {"errors": list(self.errors)} if self.errors else {}
@@ -46,66 +42,31 @@ def invalid(resource: str, field: str, code: str = "invalid") -> Refused:
     return Refused(422, "Validation Failed", {"resource": resource, "field": field, "code": code})
 
 
-@dataclass(frozen=True)
-class Call:
-    """One authenticated call: who asks, with what right, about what."""
+class Call(calls.Call):
+    """One authenticated call of the GitHub stand-in."""
 
-    world: World
-    request: Request
-    account: Account
-    token: Token
-    right: int
-    found: dict[str, str]
-    arguments: dict[str, str]
+    paging = ("per_page", 30, 100)
 
-    @property
-    def origin(self) -> str:
-        return self.request.origin
+    def absent(self, what: str) -> Refused:
+        return Refused(404, "Branch not found") if what == "Branch" else not_found()
 
-    @property
-    def login(self) -> str:
-        return self.account.login
+    def invalid(self, name: str, _how: str) -> Refused:
+        return invalid("Search", name)
 
-    @property
-    def repository(self) -> Repository:
-        try:
-            return self.world.repository(f"{self.found['owner']}/{self.found['repo']}")
-        except Missing as error:
-            raise not_found() from error
+    def forbidden(self, _right: int) -> Refused:
+        return Refused(403, "Resource not accessible by personal access token")
 
-    @property
-    def pull(self) -> Pull:
-        number = self.found["number"]
-        pull = self.repository.pulls.get(int(number)) if _is_number(number) else None
-        if pull is None:
-            raise not_found()
-        return pull
-
-    def text(self, name: str, default: str = "") -> str:
-        return self.arguments.get(name, default)
-
-    def required(self, name: str, resource: str) -> str:
+    def required(self, name: str, resource: str = "PullRequest") -> str:
         if not self.arguments.get(name):
             raise invalid(resource, name, "missing_field")
         return self.arguments[name]
 
-    def choice(self, name: str, choices: Sequence[str]) -> str:
-        """The first of the choices is the default."""
-        value = self.arguments.get(name) or choices[0]
-        if value not in choices:
-            raise invalid("Search", name)
-        return value
-
     def number(self, name: str, default: int) -> int:
         """GitHub takes its default for what is no number."""
-        value = self.arguments.get(name) or ""
-        return int(value) if _is_number(value) else default
+        value = self.text(name)
+        return int(value) if is_number(value) else default
 
-    def needs(self, right: int) -> None:
-        if self.right < right:
-            raise Refused(403, "Resource not accessible by personal access token")
-
-    def sha(self, ref: str) -> str:
+    def sha(self, ref: str, _what: str = "Commit") -> str:
         try:
             return self.repository.resolve(ref)
         except Missing as error:
@@ -115,25 +76,13 @@ class Call:
 Endpoint = Callable[[Call], Response]
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
-
-
 def page_of(call: Call, rows: Sequence[Row]) -> tuple[Sequence[Row], dict[str, str]]:
     """The rows of the page that was asked for, and the header that links to the others."""
-    size = max(1, min(call.number("per_page", PER_PAGE), MOST_PER_PAGE))
-    page, last = max(1, call.number("page", 1)), max(1, -(-len(rows) // size))
-    near = {"prev": page - 1, "next": page + 1, "last": last, "first": 1}
-    wanted = ["prev", "first"] if page > 1 else []
-    wanted += ["next", "last"] if page < last else []
-    links = [f'<{_address(call, near[name])}>; rel="{name}"' for name in wanted]
-    headers = {"Link": ", ".join(links)} if links else {}
-    return rows[(page - 1) * size : page * size], headers
-
-
-def _address(call: Call, page: int) -> str:
-    query = {name: values[-1] for name, values in call.request.query.items()}
-    return f"{call.origin}{call.request.raw_path}?{urlencode(query | {'page': page})}"
+    page = call.page(rows)
+    near = {"prev": page.number - 1, "first": 1} if page.number > 1 else {}
+    near |= {"next": page.number + 1, "last": page.last} if page.number < page.last else {}
+    links = [f'<{call.address(to)}>; rel="{name}"' for name, to in near.items()]
+    return page.rows, {"Link": ", ".join(links)} if links else {}
 
 
 def paged(

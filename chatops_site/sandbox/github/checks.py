@@ -3,6 +3,7 @@
 https://docs.github.com/en/rest/checks/runs and https://docs.github.com/en/rest/commits/statuses
 """
 
+from chatops_site.sandbox.calls import set_status
 from chatops_site.sandbox.github import shapes
 from chatops_site.sandbox.github.calls import Call, Endpoint, invalid, page_of, paged
 from chatops_site.sandbox.records import WRITE, Check
@@ -62,17 +63,7 @@ def add_status(call: Call) -> Response:
     state = call.required("state", "Status")
     if state not in _CONCLUSIONS:
         raise invalid("Status", "state")
-    check = call.world.set_check(
-        call.repository,
-        name=call.text("context") or "default",
-        sha=call.sha(call.found["ref"]),
-        conclusion=_CONCLUSIONS[state],
-        status="in_progress" if state == "pending" else "completed",
-        details_url=call.text("target_url"),
-        kind="status",
-        login=call.login,
-        description=call.text("description"),
-    )
+    check = set_status(call, _CONCLUSIONS[state])
     return as_json(_status(call, check), 201)
 
 

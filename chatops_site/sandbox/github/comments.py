@@ -4,7 +4,7 @@ https://docs.github.com/en/rest/issues/comments
 """
 
 from chatops_site.sandbox.github import shapes
-from chatops_site.sandbox.github.calls import Call, Endpoint, not_found, paged
+from chatops_site.sandbox.github.calls import Call, Endpoint, paged
 from chatops_site.sandbox.records import WRITE, Comment, Pull
 from chatops_site.sandbox.server import Response, as_json
 
@@ -23,35 +23,20 @@ def add_comment(call: Call) -> Response:
 
 
 def show_comment(call: Call) -> Response:
-    return _shown(call, *_found(call))
+    return _shown(call, *call.comment)
 
 
 def change_comment(call: Call) -> Response:
-    pull, comment = _own(call)
+    pull, comment = call.own_comment(WRITE)
     body = call.required("body", "IssueComment")
     call.world.edit_comment(pull, comment, body, by=call.login)
     return _shown(call, pull, comment)
 
 
 def remove_comment(call: Call) -> Response:
-    pull, comment = _own(call)
+    pull, comment = call.own_comment(WRITE)
     pull.comments.remove(comment)
     return Response(204)
-
-
-def _own(call: Call) -> tuple[Pull, Comment]:
-    pull, comment = _found(call)
-    if comment.login != call.login:
-        call.needs(WRITE)
-    return pull, comment
-
-
-def _found(call: Call) -> tuple[Pull, Comment]:
-    for pull in call.repository.pulls.values():
-        for comment in pull.comments:
-            if str(comment.id) == call.found["id"]:
-                return pull, comment
-    raise not_found()
 
 
 def _shown(call: Call, pull: Pull, comment: Comment, *, status: int = 200) -> Response:

@@ -3,6 +3,7 @@
 https://docs.github.com/en/rest/pulls/pulls
 """
 
+from chatops_site.sandbox.calls import open_pull
 from chatops_site.sandbox.github import gates, shapes
 from chatops_site.sandbox.github.calls import Call, Endpoint, Refused, invalid, not_found, paged
 from chatops_site.sandbox.records import WRITE, Pull
@@ -54,22 +55,15 @@ def shown(call: Call, pull: Pull, status: int = 200) -> Response:
 
 def create_pull(call: Call) -> Response:
     found = call.repository
-    head = call.required("head", "PullRequest").rpartition(":")[2]
-    base = call.required("base", "PullRequest")
+    head = call.required("head").rpartition(":")[2]
+    base = call.required("base")
     for field, ref in (("head", head), ("base", base)):
         if ref not in found.branches:
             raise invalid("PullRequest", field)
     if any(row.state == "open" and row.head_ref == head for row in found.pulls.values()):
         message = f"A pull request already exists for {found.owner}:{head}."
         raise Refused(422, "Validation Failed", {"code": "custom", "message": message})
-    pull = call.world.open_pull(
-        found,
-        title=call.required("title", "PullRequest"),
-        author=call.login,
-        head_ref=head,
-        base_ref=base,
-        body=call.text("body"),
-    )
+    pull = open_pull(call, head=head, base=base)
     pull.draft = call.text("draft") == "true"
     return shown(call, pull, 201)
 
@@ -104,8 +98,7 @@ def is_merged(call: Call) -> Response:
 def merge_pull(call: Call) -> Response:
     call.needs(WRITE)
     found, pull = call.repository, call.pull
-    for step in call.world.before_merge.pop((found.path, pull.number), ()):
-        step()
+    call.before_merge()
     method = call.text("merge_method") or "merge"
     if method not in _METHODS:
         raise Refused(422, "Invalid request.", f"{method} is not a member of {_METHODS}.")

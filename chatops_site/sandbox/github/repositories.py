@@ -7,7 +7,7 @@ from typing import Any
 
 from chatops_site.sandbox.github import shapes
 from chatops_site.sandbox.github.calls import Call, Endpoint, Refused, not_found, page_of, paged
-from chatops_site.sandbox.records import READ, Missing
+from chatops_site.sandbox.records import Missing
 from chatops_site.sandbox.server import Response, as_json
 
 
@@ -17,13 +17,7 @@ def show_owner(call: Call) -> Response:
 
 
 def list_own(call: Call) -> Response:
-    """What the token sees, by its path."""
-    rows = [
-        found
-        for path, found in sorted(call.world.repositories.items())
-        if call.token.right_on(path) >= READ
-    ]
-    return paged(call, rows, lambda row: shapes.repository(call.world, row, call.origin))
+    return paged(call, call.seen, lambda row: shapes.repository(call.world, row, call.origin))
 
 
 def show_repository(call: Call) -> Response:
@@ -38,9 +32,7 @@ def list_branches(call: Call) -> Response:
 
 
 def show_branch(call: Call) -> Response:
-    found, name = call.repository, call.found["branch"]
-    if name not in found.branches:
-        raise Refused(404, "Branch not found")
+    found, name = call.repository, call.branch
     tip = found.commits[found.branches[name]]
     commit = shapes.commit(call.world, found, tip, call.origin)
     return as_json(_branch(call, name) | {"commit": commit})

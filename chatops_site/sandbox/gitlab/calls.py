@@ -9,30 +9,34 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from chatops_site.sandbox.records import READ, Account, Pull, Repository, Token
-from chatops_site.sandbox.server import Request, Response, as_json
-from chatops_site.sandbox.world import World
+from chatops_site.sandbox import calls
+from chatops_site.sandbox.records import READ, Pull, Repository
+from chatops_site.sandbox.server import Response, as_json
 
-PER_PAGE, MOST_PER_PAGE = 20, 100
-_TRUE = frozenset({"true", "1"})
+# What GitLab words otherwise than the rest.
+_ABSENT = {"Pull Request": "404 Not found"}
 Row = TypeVar("Row")
 
 
-class Refused(Exception):
+class Refused(calls.Refused):
     """An answer that is not 2xx; its text stands under "message", or under "error" if it is about a parameter."""
 
     def __init__(self, status: int, said: Any, *, key: str = "message") -> None:
-        super().__init__(str(said))
-        self.status = status
+        super().__init__(status, str(said))
         self.body = {key: said}
 
+    def response(self, _origin: str) -> Response:
+        return as_json(self.body, self.status)
 
-class Moved(Exception):
-    """The project was renamed: a GET is sent to its number."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(str(number))
-        self.number = number
+class Moved(calls.Refused):
+    """The project was renamed: a GET is sent to its new place."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(301, place)
+
+    def response(self, _origin: str) -> Response:
+        return Response(301, b"", {"Location": self.message})
 
 
 @dataclass
@@ -62,30 +66,27 @@ class Mishaps:
 
 
 @dataclass(frozen=True)
-class Call:
-    """One authenticated call: who asks, with what right, about what."""
+class Call(calls.Call):
+    """One authenticated call of the GitLab stand-in."""
 
-    world: World
-    request: Request
-    account: Account
-    token: Token
-    found: dict[str, str]
-    arguments: dict[str, str]
     mishaps: Mishaps
     # Where GitLab is installed: "" or a relative root.
     root: str
 
+    numbered = "iid"
+
+    def absent(self, what: str) -> Refused:
+        return Refused(404, _ABSENT.get(what, f"404 {what} Not Found"))
+
+    def invalid(self, name: str, how: str) -> Refused:
+        return Refused(400, f"{name} {how}", key="error")
+
+    def forbidden(self, _right: int) -> Refused:
+        return Refused(403, "403 Forbidden")
+
     @property
     def origin(self) -> str:
         return self.request.origin + self.root
-
-    @property
-    def login(self) -> str:
-        return self.account.login
-
-    @property
-    def right(self) -> int:
-        return self.token.right_on(self.repository.path)
 
     @property
     def repository(self) -> Repository:
@@ -97,50 +98,20 @@ class Call:
         rows = self.world.repositories.values()
         found = next((row for row in rows if named in (row.path, str(row.id))), None)
         if found is None:
-            raise Refused(404, "404 Project Not Found")
+            raise self.absent("Project")
         self._check_seen(found.path)
         return found
 
     def _check_seen(self, path: str) -> None:
         if self.token.right_on(path) < READ:
-            raise Refused(404, "404 Project Not Found")
+            raise self.absent("Project")
 
     def _redirect(self, found: Repository) -> None:
         if self.request.method not in ("GET", "HEAD"):
             raise Refused(405, "Non GET methods are not allowed for moved projects")
-        raise Moved(found.id)
-
-    @property
-    def pull(self) -> Pull:
-        number = self.found["iid"]
-        pull = self.repository.pulls.get(int(number)) if _is_number(number) else None
-        if pull is None:
-            raise Refused(404, "404 Not found")
-        return pull
-
-    def text(self, name: str, default: str = "") -> str:
-        return self.arguments.get(name, default)
-
-    def required(self, name: str) -> str:
-        if not self.arguments.get(name):
-            raise Refused(400, f"{name} is missing", key="error")
-        return self.arguments[name]
-
-    def choice(self, name: str, choices: Sequence[str]) -> str:
-        """The first of the choices is the default, as in GitLab's own reference."""
-        value = self.arguments.get(name) or choices[0]
-        if value not in choices:
-            raise Refused(400, f"{name} does not have a valid value", key="error")
-        return value
-
-    def number(self, name: str, default: int) -> int:
-        value = self.arguments.get(name) or str(default)
-        if not _is_number(value):
-            raise Refused(400, f"{name} is invalid", key="error")
-        return int(value)
-
-    def truth(self, name: str) -> bool:
-        return self.arguments.get(name, "").lower() in _TRUE
+        rest = "/".join(self.request.raw_path.split("/projects/", 1)[1].split("/")[1:])
+        place = f"{self.origin}/api/v4/projects/{found.id}"
+        raise Moved(f"{place}/{rest}" if rest else place)
 
     def names(self, name: str) -> list[str]:
         """A list in JSON, or a text with commas in it."""
@@ -150,8 +121,9 @@ class Call:
 
     def needs(self, right: int) -> None:
         """Nobody writes to an archived project."""
-        if self.right < right or self.repository.archived:
-            raise Refused(403, "403 Forbidden")
+        super().needs(right)
+        if self.repository.archived:
+            raise self.forbidden(right)
 
     def check_sha(self) -> None:
         sha = self.text("sha")
@@ -163,34 +135,28 @@ class Call:
 Endpoint = Callable[[Call], Response]
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
-
-
 def paged(call: Call, rows: Sequence[Row], shape: Callable[[Row], Any]) -> Response:
     """The page that was asked for, with GitLab's headers about all of them."""
-    size = max(1, min(call.number("per_page", PER_PAGE), MOST_PER_PAGE))
-    page = max(1, call.number("page", 1))
-    pages = max(1, -(-len(rows) // size))
-    response = as_json([shape(row) for row in rows[(page - 1) * size : page * size]])
+    page = call.page(rows)
+    response = as_json([shape(row) for row in page.rows])
     response.headers |= {
-        "X-Page": str(page),
-        "X-Per-Page": str(size),
-        "X-Total": str(len(rows)),
-        "X-Total-Pages": str(pages),
-        "X-Next-Page": str(page + 1) if page < pages else "",
-        "X-Prev-Page": str(page - 1) if page > 1 else "",
-        "Link": _links(call, page=page, pages=pages, size=size),
+        "X-Page": str(page.number),
+        "X-Per-Page": str(page.size),
+        "X-Total": str(page.total),
+        "X-Total-Pages": str(page.last),
+        "X-Next-Page": str(page.number + 1) if page.number < page.last else "",
+        "X-Prev-Page": str(page.number - 1) if page.number > 1 else "",
+        "Link": _links(call, page),
     }
     return response
 
 
-def _links(call: Call, *, page: int, pages: int, size: int) -> str:
-    wanted = {"prev": page - 1, "next": page + 1, "first": 1, "last": pages}
+def _links(call: Call, page: calls.Page[Any]) -> str:
+    wanted = {"prev": page.number - 1, "next": page.number + 1, "first": 1, "last": page.last}
     return ", ".join(
-        f'<{_page_url(call, number, size)}>; rel="{name}"'
+        f'<{_page_url(call, number, page.size)}>; rel="{name}"'
         for name, number in wanted.items()
-        if 1 <= number <= pages
+        if 1 <= number <= page.last
     )
 
 

@@ -5,7 +5,7 @@ https://docs.gitlab.com/api/commits/
 
 from chatops_site.sandbox.gitlab import shapes
 from chatops_site.sandbox.gitlab.calls import Call, Endpoint, Refused, paged
-from chatops_site.sandbox.records import READ, WRITE, Check, Missing
+from chatops_site.sandbox.records import WRITE, Check
 from chatops_site.sandbox.server import Response, as_json
 
 _STATES: dict[str, tuple[str, str | None]] = {
@@ -31,10 +31,7 @@ def list_projects(call: Call) -> Response:
     """What the token sees, by its path; search: a part of the name, with search_namespaces of the path."""
     sought, whole = call.text("search").casefold(), call.truth("search_namespaces")
     rows = [
-        found
-        for path, found in sorted(call.world.repositories.items())
-        if call.token.right_on(path) >= READ
-        and sought in (path if whole else found.name).casefold()
+        found for found in call.seen if sought in (found.path if whole else found.name).casefold()
     ]
     if call.choice("sort", ("desc", "asc")) == "desc":
         rows.reverse()
@@ -62,34 +59,25 @@ def list_branches(call: Call) -> Response:
 
 
 def show_branch(call: Call) -> Response:
-    found, name = call.repository, call.found["branch"]
-    if name not in found.branches:
-        raise Refused(404, "404 Branch Not Found")
+    found, name = call.repository, call.branch
     return as_json(shapes.branch(found, name, call.origin))
 
 
 def list_commits(call: Call) -> Response:
     found = call.repository
-    rows = list(found.history(_sha(call, call.text("ref_name") or found.default_branch)))
+    rows = list(found.history(call.sha(call.text("ref_name") or found.default_branch)))
     return paged(call, rows, lambda row: shapes.commit(found, row, call.origin))
 
 
 def show_commit(call: Call) -> Response:
     found = call.repository
-    one = found.commits[_sha(call, call.found["sha"])]
+    one = found.commits[call.sha(call.found["sha"])]
     return as_json(shapes.commit(found, one, call.origin) | {"project_id": found.id})
-
-
-def _sha(call: Call, ref: str, said: str = "404 Commit Not Found") -> str:
-    try:
-        return call.repository.resolve(ref)
-    except Missing as error:
-        raise Refused(404, said) from error
 
 
 def compare(call: Call) -> Response:
     found = call.repository
-    base, head = (_sha(call, call.required(name), "404 Ref Not Found") for name in ("from", "to"))
+    base, head = (call.sha(call.required(name), "Ref") for name in ("from", "to"))
     rows = [shapes.commit(found, row, call.origin) for row in found.between(base, head)]
     return as_json(
         {
@@ -105,7 +93,7 @@ def compare(call: Call) -> Response:
 
 def list_statuses(call: Call) -> Response:
     """The newest of each name, unless all are asked for."""
-    found, sha = call.repository, _sha(call, call.found["sha"])
+    found, sha = call.repository, call.sha(call.found["sha"])
     rows = [row for row in found.checks if row.head_sha == sha]
     if not call.truth("all"):
         rows = list({row.name: row for row in rows}.values())
@@ -118,7 +106,7 @@ def set_status(call: Call) -> Response:
     found, state = call.repository, call.required("state")
     if state not in _STATES:
         raise Refused(400, "state does not have a valid value", key="error")
-    sha, name = _sha(call, call.found["sha"]), call.text("name") or call.text("context", "default")
+    sha, name = call.sha(call.found["sha"]), call.text("name") or call.text("context", "default")
     check = _running(call, sha, name) or call.world.set_check(
         found, name=name, sha=sha, conclusion=None, status="queued", kind="status"
     )

@@ -127,9 +127,8 @@ def unapprove(call: Call) -> Response:
 
 def merge_pull(call: Call) -> Response:
     """The order is GitLab's: right, mergeability, conflict, and only then the sha."""
-    found, pull = call.repository, call.pull
-    for step in call.world.before_merge.pop((found.path, pull.number), ()):
-        step()
+    call.before_merge()
+    pull = call.pull
     _check_gates(call, pull)
     call.check_sha()
     if (mishap := call.mishaps.of(pull)) and mishap.error:

@@ -3,16 +3,17 @@
 https://docs.gitlab.com/api/rest/
 """
 
-import hashlib
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 from chatops_site.sandbox import changes, pages
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.gitlab import notes, projects, pulls
-from chatops_site.sandbox.gitlab.calls import Call, Endpoint, Mishap, Mishaps, Moved, Refused
+from chatops_site.sandbox.gitlab.calls import Call, Endpoint, Mishap, Mishaps, Refused
 from chatops_site.sandbox.records import Token
-from chatops_site.sandbox.server import Request, Response, Router, as_json
+from chatops_site.sandbox.server import Request, Response
+from chatops_site.sandbox.system import ForgeSystem, bearer, request_id
 from chatops_site.sandbox.world import World
 
 _ROUTES: dict[tuple[str, str], Endpoint] = {
@@ -20,88 +21,62 @@ _ROUTES: dict[tuple[str, str], Endpoint] = {
     **pulls.ENDPOINTS,
     **notes.ENDPOINTS,
 }
-_PREFIX = ("api", "v4")
 # A GitLab may be installed below a path: then all its addresses begin with it.
 _ROOT = "gitlab"
 PAGES = pages.Style("GitLab", "-/merge_requests", "!", "-/commit")
 
 
-class GitLabSystem:
+class GitLabSystem(ForgeSystem[Call]):
     """Answers under /api/v4 and /gitlab/api/v4 as GitLab does; everything else is a page for people."""
 
     name = "gitlab"
+    prefixes = (("api", "v4"),)
+    routes = _ROUTES
+    style = PAGES
+    call = Call
 
-    def __init__(self, world: World, clock: Clock) -> None:
-        self._world = world
-        self._clock = clock
-        self._router = Router(_ROUTES)
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
         self._mishaps = Mishaps()
 
     def answer(self, request: Request) -> Response:
-        root = ""
         if request.segments[0] == _ROOT:
-            root, request = f"/{_ROOT}", replace(request, segments=request.segments[1:] or ("",))
-        with self._world.lock:
-            if request.segments[:2] != _PREFIX:
-                return pages.show(self._world, request, PAGES)
-            response = self._call(request, root)
-        response.headers["X-Request-Id"] = _request_id(request)
-        return response
+            request = replace(request, segments=request.segments[1:] or ("",))
+        return super().answer(request)
 
     def control(self, op: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Two operations more than all forges have: how the next merges of a pull request end."""
+        if op not in ("merge_error", "slow_merge"):
+            return super().control(op, arguments)
         with self._world.lock:
-            if op not in ("merge_error", "slow_merge"):
-                return changes.change(self._world, op, arguments)
             pull = self._world.pull(str(arguments["repository"]), int(arguments["number"]))
             error = str(arguments.get("text", "")) if op == "merge_error" else ""
             self._mishaps.put(Mishap(pull, error, int(arguments.get("looks", 0))))
             return changes.shown(pull)
 
-    def state(self) -> dict[str, Any]:
-        with self._world.lock:
-            return changes.snapshot(self._world)
-
-    def _call(self, request: Request, root: str) -> Response:
-        try:
-            return self._answer_api(request, root)
-        except Refused as refusal:
-            return as_json(refusal.body, refusal.status)
-        except Moved as moved:
-            rest = "/".join(request.raw_path.split("/projects/", 1)[1].split("/")[1:])
-            place = f"{request.origin}{root}/api/v4/projects/{moved.number}"
-            return Response(301, b"", {"Location": f"{place}/{rest}" if rest else place})
-
-    def _answer_api(self, request: Request, root: str) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        token = self._token(request)
-        match = self._router.find(method, request.segments[2:])
-        if match is None:
-            allowed = self._router.allowed(request.segments[2:])
-            status, said = (405, "405 Not Allowed") if allowed else (404, "404 Not Found")
-            raise Refused(status, said, key="error")
-        endpoint, found = match
+    def _called(self, request: Request, token: Token, found: dict[str, str]) -> Call:
+        first = unquote(request.raw_path.strip("/").partition("/")[0])
+        root = f"/{_ROOT}" if first == _ROOT else ""
         account, arguments = self._world.accounts[token.login], request.arguments()
-        return endpoint(
-            Call(self._world, request, account, token, found, arguments, self._mishaps, root)
-        )
+        return Call(self._world, request, account, token, found, arguments, self._mishaps, root)
 
-    def _token(self, request: Request) -> Token:
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            secret = ""
-        token = self._world.token(request.headers.get("private-token", "") or secret, self.name)
+    def _secret(self, request: Request) -> str:
+        return request.headers.get("private-token", "") or bearer(request, "bearer") or ""
+
+    def _rejected(self, token: Token | None) -> Refused:
         if token is None:
-            raise Refused(401, "401 Unauthorized")
-        if token.state != "valid":
-            raise Refused(401, "invalid_token", key="error")
-        return token
+            return Refused(401, "401 Unauthorized")
+        return Refused(401, "invalid_token", key="error")
+
+    def _no_route(self, allowed: list[str]) -> Refused:
+        status, said = (405, "405 Not Allowed") if allowed else (404, "404 Not Found")
+        return Refused(status, said, key="error")
+
+    def _finished(self, request: Request, response: Response) -> Response:
+        response.headers["X-Request-Id"] = request_id(request)
+        return response
 
 
-def _request_id(request: Request) -> str:
-    text = f"{id(request)}{request.raw_path}"
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def build_system(world: World, clock: Clock) -> GitLabSystem:
-    return GitLabSystem(world, clock)
+def build_system(world: World, _clock: Clock) -> GitLabSystem:
+    """Forges go by the wall's time."""
+    return GitLabSystem(world)
