@@ -36,6 +36,11 @@ MAKES_ROOM: Final = frozenset({"cancel"})
 # So long one notice of it is enough.
 NOTICED_FOR: Final = timedelta(minutes=1)
 TOO_MANY: Final = "too_many"
+# Messages of one account, whatever they ask; strangers, who may be anybody where comments are public, fewer.
+MOST_A_MINUTE: Final = 60
+MOST_OF_A_STRANGER: Final = 5
+STRANGERS_WAIT: Final = timedelta(minutes=10)
+TOO_FAST: Final = "too_fast"
 NO_CALL: Final = Call("", {}, "")
 
 
@@ -68,11 +73,13 @@ class Asker:
 def judge(message: IncomingMessage, asker: Asker) -> Verdict | NotACommand:
     """The verdict on a message; NotACommand when it is to be left without an answer.
 
-    That is when nobody spoke to the bot in its language, or somebody goes on after too many.
+    That is when nobody spoke to the bot in its language, or somebody goes on after too many or too fast.
     """
     read = language.parse(message.text, specs())
     if isinstance(read, NotACommand):
         return read
+    if _is_too_fast(message, asker):
+        return _too_fast(asker)
     if isinstance(read, Misread):
         if asker.person is None:
             return _stranger(asker, NO_CALL)
@@ -126,6 +133,35 @@ def _repeated(asked: Call) -> Run | None:
     return repeated
 
 
+def _is_too_fast(message: IncomingMessage, asker: Asker) -> bool:
+    """Whether the last so many of this account came within the time; the console is an operator's."""
+    if message.platform == "console":
+        return False
+    sender = message.sender
+    known = asker.person is not None
+    last, within = (_SIXTIETH, NOTICED_FOR) if known else (_FIFTH, STRANGERS_WAIT)
+    found = last.first(message.platform, sender.tenant, sender.id)
+    return found is not None and asker.now - found[0] < within
+
+
+def _nth_last(number: int) -> Select:
+    """When the run was accepted that is so many back, of (platform, tenant, account)."""
+    return Select(
+        lambda platform, tenant, account: (
+            Run.objects.filter(platform=platform, tenant=tenant, account=account)
+            .order_by("-id")
+            .values_list("accepted_at")[number - 1 : number]
+        ),
+        "a platform",
+        "a tenant",
+        "an account",
+    )
+
+
+_SIXTIETH: Final = _nth_last(MOST_A_MINUTE)
+_FIFTH: Final = _nth_last(MOST_OF_A_STRANGER)
+
+
 def _has_too_many(asker: Asker) -> bool:
     if asker.person is None:
         return False
@@ -144,15 +180,30 @@ _UNFINISHED_OF: Final = Select(
 
 def _too_many(call: Call, spec: Spec, asker: Asker) -> Verdict | NotACommand:
     """One notice a minute: whoever sends a thousand commands is not sent a thousand refusals."""
-    since = asker.now - NOTICED_FOR
-    noticed = Run.objects.filter(person=asker.person, reason=TOO_MANY, accepted_at__gt=since)
-    if noticed.exists():
+    if _noticed(asker, TOO_MANY):
         return NotACommand(TOO_MANY)
     text = _(
         "%(mark)s Not done: %(what)s\nYou have %(count)d commands under way; wait for some of them,"
         " or end one with `/cancel RUN`. Until then more of them are left without an answer."
     ) % {"mark": BLOCKED, "what": code(call.canonical), "count": MOST_UNFINISHED}
     return Verdict(call=call, spec=spec, refused=text, reason=TOO_MANY)
+
+
+def _too_fast(asker: Asker) -> Verdict | NotACommand:
+    """Likewise; strangers are told nothing more."""
+    if asker.person is None or _noticed(asker, TOO_FAST):
+        return NotACommand(TOO_FAST)
+    text = _(
+        "%(mark)s You have sent more than %(count)d commands within a minute."
+        " Wait a moment: until then more of them are left without an answer."
+    ) % {"mark": BLOCKED, "count": MOST_A_MINUTE}
+    return Verdict(refused=text, reason=TOO_FAST)
+
+
+def _noticed(asker: Asker, reason: str) -> bool:
+    since = asker.now - NOTICED_FOR
+    told = Run.objects.filter(person=asker.person, reason=reason, accepted_at__gt=since)
+    return told.exists()
 
 
 def _ask(verb: str, target: Target, asker: Asker) -> Ask:

@@ -304,6 +304,30 @@ def test_nobody_has_more_than_twenty_commands_under_way(chat: Chat) -> None:
     assert Entry.objects.filter(event="message.ignored", reason="too_many").count() == 9
 
 
+def test_sixty_commands_a_minute_are_answered_and_the_next_one_is_told_why_not(chat: Chat) -> None:
+    for _number in range(70):
+        assert chat.send("/whoami").status_code == 200
+    chat.send("/whoami", senderStaffId="user102")
+
+    runs = Run.objects.order_by("pk")
+    states = [run.reason or run.state for run in runs]
+    assert states == [RunState.QUEUED] * 60 + ["too_fast", RunState.QUEUED]
+    assert "more than 60 commands within a minute" in runs[60].summary
+    assert Entry.objects.filter(event="message.ignored", reason="too_fast").count() == 9
+
+    Run.objects.update(accepted_at=timezone.now() - timedelta(minutes=1))
+    chat.send("/whoami")
+    assert last_run().state == RunState.QUEUED
+
+
+def test_a_stranger_is_answered_five_times_in_ten_minutes(chat: Chat) -> None:
+    for _number in range(7):
+        chat.send("/merge 233", senderStaffId="user999")
+
+    assert [run.reason for run in Run.objects.all()] == ["stranger"] * 5
+    assert Entry.objects.filter(event="message.ignored", reason="too_fast").count() == 2
+
+
 def test_whoever_has_too_many_may_still_ask_and_cancel_and_others_are_not_held_up(
     chat: Chat,
 ) -> None:

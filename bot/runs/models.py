@@ -160,6 +160,7 @@ class Run(models.Model):
             ),
             models.Index("state", "id", name="run_by_state"),
             models.Index("person", "id", name="run_by_person"),
+            models.Index("account", "id", name="run_by_account"),
             models.Index("command", "id", name="run_by_command"),
             models.Index("target", "id", name="run_by_target"),
             models.Index("service", "environment", "id", name="run_by_service"),
