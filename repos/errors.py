@@ -4,15 +4,18 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chatops_site.kit.http import (
     AddressRefused,
     Answer,
+    CutOff,
     HttpError,
     NoAnswer,
     NotConnected,
     Redirected,
+    Untrusted,
 )
 
 FIRST_WORDS: Final = 200
@@ -101,37 +104,50 @@ class BadAnswer(RemoteError):
     """An answer that is none: HTML instead of JSON, missing fields, too large, a redirect."""
 
 
-def read_failed(system: str, error: HttpError) -> RemoteError:
-    """What it means to a person that a call which changes nothing got no usable answer."""
+def read_failed(system: str, error: HttpError, *, call: str = "") -> RemoteError:
+    """What it means to a person that a call which changes nothing got no usable answer.
+
+    call, for the operator: "GET /path", or what came as its answer.
+    """
+    detail = _why(error, call)
     if not error.sent:
-        return _nothing_sent(system, error)
-    names = {"system": system}
-    detail = str(error)
+        return _nothing_sent(system, error, detail)
     if isinstance(error, Redirected):
         return BadAnswer(redirected(system), detail=detail)
     if isinstance(error, NoAnswer):
-        return Unavailable(
-            _("%(system)s did not answer in time. Try again in a moment.") % names, detail=detail
-        )
+        return Unavailable(_silence(error) % {"system": system}, detail=detail)
     sentence = _("%(system)s gave no answer that can be used. %(why)s")
     return BadAnswer(sentence % {"system": system, "why": error}, detail=detail)
 
 
-def change_failed(system: str, error: HttpError) -> RemoteError:
+def change_failed(system: str, error: HttpError, *, call: str = "") -> RemoteError:
     """The same for a call that changes things: whatever was sent may have been carried out."""
+    detail = _why(error, call)
     if not error.sent:
-        return _nothing_sent(system, error)
+        return _nothing_sent(system, error, detail)
     return OutcomeUnknown(
         _(
             "The request was sent to %(system)s and no clear answer came back. "
             "It may have been carried out: look there before you repeat it."
         )
         % {"system": system},
-        detail=str(error),
+        detail=detail,
     )
 
 
-def _nothing_sent(system: str, error: HttpError) -> RemoteError:
+def _why(error: HttpError, call: str) -> str:
+    return f"{call}: {error}" if call else str(error)
+
+
+def _silence(error: NoAnswer) -> str:
+    if isinstance(error, CutOff):
+        return _(
+            "%(system)s ended the connection before its answer was complete. Try again in a moment."
+        )
+    return _("%(system)s did not answer in time. Try again in a moment.")
+
+
+def _nothing_sent(system: str, error: HttpError, detail: str) -> RemoteError:
     if isinstance(error, AddressRefused):
         return Refused(
             _(
@@ -139,15 +155,25 @@ def _nothing_sent(system: str, error: HttpError) -> RemoteError:
                 "an operator can allow it with OUTGOING_ALLOW."
             )
             % {"system": system},
-            detail=str(error),
+            detail=detail,
         )
     if not isinstance(error, NotConnected):
-        return Refused(str(error))
+        return Refused(str(error), detail=detail)
+    if isinstance(error, Untrusted):
+        return Unavailable(untrusted(system, str(error)), detail=detail)
     return Unavailable(
         _("%(system)s cannot be reached, nothing was sent. Try again in a moment.")
         % {"system": system},
-        detail=str(error),
+        detail=detail,
     )
+
+
+def untrusted(system: str, why: str) -> str:
+    return _(
+        "The portal cannot be sure that it talks to %(system)s, nothing was sent. %(why)s "
+        "If the certificate comes from your own authority, an operator has to set the CA file "
+        "in the portal; if not, its address or the certificate has to be corrected."
+    ) % {"system": system, "why": why}
 
 
 def redirected(system: str) -> str:
@@ -166,8 +192,12 @@ def no_api(system: str) -> str:
 
 def described(method: str, path: str, answer: Answer) -> str:
     """For the operator: the call without its query, the status, and the answer's first words."""
+    return f"{method} {path.partition('?')[0]}: {first_words(answer)}"
+
+
+def first_words(answer: Answer) -> str:
     words = " ".join(answer.text()[:2_000].split())[:FIRST_WORDS]
-    return f"{method} {path.partition('?')[0]}: {answer.status} {words}".rstrip()
+    return f"{answer.status} {words}".rstrip()
 
 
 def retry_time(answer: Answer) -> datetime | None:
@@ -176,6 +206,16 @@ def retry_time(answer: Answer) -> datetime | None:
     if value.isascii() and value.isdigit() and len(value) < 8:
         return datetime.now(UTC) + timedelta(seconds=int(value))
     return answer_time(value)
+
+
+def told_time(moment: datetime) -> str:
+    """For people: to the minute and never too early; with its date when that is not today."""
+    try:
+        local = timezone.localtime(moment + timedelta(seconds=59))
+    except OverflowError:
+        return f"{moment:%Y-%m-%d}"
+    today = local.date() == timezone.localdate()
+    return f"{local:%H:%M}" if today else f"{local:%Y-%m-%d %H:%M}"
 
 
 def clock_skew(answer: Answer) -> float | None:

@@ -132,6 +132,8 @@ class Done:
     reason: str = ""
     external: Json = field(default_factory=dict)
     observed_sha: str = ""
+    # What an operator needs to know more than the person: the call, the status, the answer's first words.
+    detail: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """One turn of a worker on a claimed run: effects are intended before they are sent, and looked for after a crash."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,6 +24,8 @@ from repos.errors import HeadMoved, OtherHeadMerged, RemoteError
 from repos.forges.base import ForgeClient
 from repos.jenkins import Jenkins
 from repos.models import JenkinsServer
+
+logger = logging.getLogger(__name__)
 
 # A call takes at most 20 s (kit/http.py), so one that begins this long before the lease ends, ends within it.
 LONGEST_CALL = timedelta(seconds=20)
@@ -121,6 +124,7 @@ class LiveAttempt(Attempt):
     def _intend(self, name: str, intent: Intent) -> Effect:
         """Commits the intent and its audit entry; from here on the effect may have happened."""
         now, earlier = timezone.now(), self._effects.get(name)
+        again = earlier is not None and earlier.state == EffectState.INTENDED
         effect = Effect(
             pk=earlier.pk if earlier else None,
             run=self.run,
@@ -129,6 +133,8 @@ class LiveAttempt(Attempt):
             intent=intent.facts,
             intended_at=now,
             sent_at=now,
+            # Each search that found nothing and led to another sending makes the next pause longer.
+            searches=earlier.searches + 1 if earlier and again else 0,
         )
         with transaction.atomic():
             self._renew(now, sha=intent.sha, gates=[gate.as_json() for gate in intent.gates])
@@ -158,7 +164,11 @@ class LiveAttempt(Attempt):
             result = send(effect.intent)
         except RemoteError as problem:
             if problem.maybe_applied:
-                raise LookLater(Later(SECONDS_BEFORE_FIRST_SEARCH)) from problem
+                logger.warning(
+                    "run %s: %s is in doubt: %s", self.run.pk, effect.name, problem.detail
+                )
+                pause = SECONDS_BEFORE_FIRST_SEARCH * 2.0 ** min(effect.searches, 5)
+                raise LookLater(Later(pause)) from problem
             self._close(effect, problem)
             raise
         reach("c7")

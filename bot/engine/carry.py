@@ -104,6 +104,7 @@ def _remote_error(attempt: LiveAttempt, problem: RemoteError) -> Step:
     run = attempt.run
     age = attempt.now - run.accepted_at
     if isinstance(problem, RateLimited) and age < LONGEST_RATE_LIMIT:
+        logger.info("run %s waits: %s", run.pk, problem.detail)
         return Later(_pause(problem, attempt.now), progress=problem.sentence)
     if attempt.has_open_effect and age < LONGEST_SILENCE:
         return Later(min(2.0 ** min(run.attempt, 5), 30))
@@ -112,10 +113,16 @@ def _remote_error(attempt: LiveAttempt, problem: RemoteError) -> Step:
             lines(f"{UNKNOWN} {escape(run.target)}", problem.sentence),
             state=RunState.UNKNOWN,
             reason="silence",
+            detail=problem.detail,
         )
     if attempt.has_effects and problem.retryable and age < LONGEST_FOLLOWING:
         return Later(min(2.0 ** min(run.attempt, 5), 30))
-    return Done(_failed(attempt, problem), state=RunState.FAILED, reason=type(problem).__name__)
+    return Done(
+        _failed(attempt, problem),
+        state=RunState.FAILED,
+        reason=type(problem).__name__,
+        detail=problem.detail,
+    )
 
 
 def _pause(problem: RateLimited, now: datetime) -> float:
@@ -188,7 +195,7 @@ def _finish(attempt: LiveAttempt, done: Done) -> Reply:
             reason=done.reason,
             observed_sha=done.observed_sha,
             external=done.external,
-            detail=run.summary.split("\n", 1)[0],
+            detail="\n".join(filter(None, (run.summary.split("\n", 1)[0].rstrip(), done.detail))),
             duration_ms=int((now - run.accepted_at).total_seconds() * 1000),
         )
         record(*owed, finished)

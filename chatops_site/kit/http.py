@@ -35,10 +35,12 @@ from .addresses import Origin, check_url, parse_origin
 from .http_errors import (
     AddressRefused,
     BadAnswer,
+    CutOff,
     HttpError,
     NoAnswer,
     NotConnected,
     Redirected,
+    Untrusted,
 )
 from .sockets import CheckedAdapter
 
@@ -47,10 +49,12 @@ __all__ = [
     "Answer",
     "BadAnswer",
     "Client",
+    "CutOff",
     "HttpError",
     "NoAnswer",
     "NotConnected",
     "Redirected",
+    "Untrusted",
     "check_url",
 ]
 
@@ -218,7 +222,7 @@ class Client:
         try:
             answer = self._answer(request, until=until)
         except ProtocolError:
-            raise NoAnswer(
+            raise CutOff(
                 _("%(host)s ended the connection before its answer was complete.") % names
             ) from None
         except _TIME_IS_UP:

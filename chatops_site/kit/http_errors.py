@@ -22,11 +22,19 @@ class NotConnected(HttpError):
     retryable = True
 
 
+class Untrusted(NotConnected):
+    """The other side's certificate is none that may be believed."""
+
+
 class NoAnswer(HttpError):
     """The request was sent, at least partly, and no complete answer came."""
 
     sent = True
     retryable = True
+
+
+class CutOff(NoAnswer):
+    """The other side ended the connection, where a mere NoAnswer ran out of time."""
 
 
 class BadAnswer(HttpError):

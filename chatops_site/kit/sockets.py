@@ -21,7 +21,7 @@ from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from .addresses import Origin, check_addresses, check_scheme
-from .http_errors import BadAnswer, HttpError, NoAnswer, NotConnected
+from .http_errors import BadAnswer, CutOff, HttpError, NoAnswer, NotConnected, Untrusted
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -64,7 +64,7 @@ class _Connection(HTTPConnection):
         try:
             super().connect()
         except ssl.SSLCertVerificationError as error:
-            raise NotConnected(
+            raise Untrusted(
                 _("The certificate of %(host)s cannot be trusted: %(reason)s.")
                 % {"host": origin.netloc, "reason": error.verify_message}
             ) from None
@@ -149,7 +149,7 @@ class Wire:
     def no_answer(self, error: OSError) -> NoAnswer:
         if isinstance(error, TimeoutError):
             return NoAnswer(_("%(host)s did not answer in time.") % {"host": self._host})
-        return NoAnswer(
+        return CutOff(
             _("%(host)s ended the connection before its answer was complete.")
             % {"host": self._host}
         )

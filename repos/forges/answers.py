@@ -5,6 +5,7 @@ system is the forge's name as people read it.
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -23,10 +24,12 @@ from repos.errors import (
     TokenRefused,
     Unavailable,
     described,
+    first_words,
     no_api,
     read_failed,
     redirected,
     retry_time,
+    told_time,
 )
 from repos.forges.resources import PullRequest
 
@@ -43,7 +46,7 @@ def json_of(system: str, answer: Answer) -> Any:
     try:
         return answer.json()
     except HttpError as error:
-        raise read_failed(system, error) from error
+        raise read_failed(system, error, call=first_words(answer)) from error
 
 
 def shaped(system: str, read: Callable[[], T]) -> T:
@@ -119,10 +122,10 @@ def _flat(value: Any) -> str:
 
 
 def read_error(
-    system: str, path: str, answer: Answer, *, what: str, base_url: str
+    system: str, path: str, answer: Answer, *, what: str, base_url: str, method: str = "GET"
 ) -> RemoteError | None:
     """What a read's status below 400 or above 499 means; None for a 4xx, which each forge words."""
-    detail = described("GET", path, answer)
+    detail = described(method, path, answer)
     if answer.status >= 500:
         sentence = _("%(system)s answered %(status)s. Try again in a moment.")
         names = {"system": system, "status": answer.status}
@@ -147,39 +150,49 @@ def refusal(
 ) -> RemoteError:
     """A 4xx: nothing was changed."""
     detail, reason = described(method, path, answer), said(answer)
-    names = {"system": system, "what": what, "said": quoted(reason)}
     match answer.status:
         case 429:
             return slow_down(system, answer, detail=detail)
         case 401:
             return TokenRefused(
                 _("%(system)s refuses the portal's token. An operator has to set a new one.")
-                % names,
+                % {"system": system},
                 detail=detail,
             )
         case 404 | 410:
             return NotFound(not_there(system, what), detail=detail)
         case 403:
-            sentence = _(
-                "The portal's account at %(system)s may not do this with %(what)s%(said)s."
-            )
-            return Forbidden(sentence % names, detail=detail)
+            return Forbidden(may_not(system, what, reason), detail=detail)
         case 423:
-            sentence = _(
-                "%(what)s is archived or locked at %(system)s%(said)s; nothing was changed."
-            )
-            return Refused(sentence % names, detail=detail)
+            return Refused(archived(system, what, reason), detail=detail)
     return Refused(refused(what, reason or str(answer.status)), detail=detail)
 
 
-def slow_down(system: str, answer: Answer, *, detail: str) -> RateLimited:
-    """With the time until which the forge takes no more calls, where it tells."""
-    until = retry_time(answer)
-    names = {"system": system}
-    sentence = (
-        _("%(system)s asks the portal to slow down. Nothing was changed; try again later.") % names
-    )
-    return RateLimited(sentence, until=until, detail=detail)
+def slow_down(
+    system: str, answer: Answer, *, detail: str, until: datetime | None = None
+) -> RateLimited:
+    """With the time until which the forge takes no more calls, where it tells; until: in its own header."""
+    until = retry_time(answer) or until
+    sentence = _("%(system)s asks the portal to slow down. Nothing was changed; try again later.")
+    if until is not None:
+        sentence = _(
+            "%(system)s takes no more calls from the portal until %(time)s. Nothing was changed."
+        )
+    names = {"system": system, "time": told_time(until) if until else ""}
+    return RateLimited(sentence % names, until=until, detail=detail)
+
+
+def may_not(system: str, what: str, reason: str) -> str:
+    return _("The portal's account at %(system)s may not do this with %(what)s%(said)s.") % {
+        "system": system,
+        "what": what,
+        "said": quoted(reason),
+    }
+
+
+def archived(system: str, what: str, reason: str) -> str:
+    names = {"what": what, "system": system, "said": quoted(reason)}
+    return _("%(what)s is archived or locked at %(system)s%(said)s.") % names
 
 
 def not_done(system: str, what: str, reason: str) -> str:

@@ -33,6 +33,7 @@ from repos.forges.answers import (
     head_moved,
     is_clean_yes,
     link_of,
+    may_not,
     not_there,
     quoted,
     repository_path,
@@ -244,7 +245,8 @@ class Gitea(RestForge):
             if _HEAD_MOVED in refused.detail:
                 raise self._moved(path, pull.number, pull.head_sha) from refused
             if _NO_RIGHT in refused.detail:
-                raise Forbidden(refused.sentence, detail=refused.detail) from refused
+                sentence = may_not(self.system, what, "")
+                raise Forbidden(sentence, detail=refused.detail) from refused
             raise
 
     def _moved(self, path: str, number: int, sha: str) -> HeadMoved:

@@ -22,6 +22,7 @@ from repos.errors import (
     read_failed,
 )
 from repos.forges.answers import (
+    archived,
     check_mergeable,
     checked,
     not_there,
@@ -46,7 +47,6 @@ from repos.forges.events import (
 )
 from repos.forges.github_answers import (
     PULLS_QUERY,
-    archived,
     at,
     comment_path,
     has_next,
@@ -133,11 +133,11 @@ class GitHub(RestForge):
         self, method: str, path: str, answer: Answer, *, what: str, refused: Refuse
     ) -> RemoteError:
         if answer.status in (403, 429) and is_limit(answer):
-            error = slow_down(self.system, answer, detail=described(method, path, answer))
-            error.until = error.until or reset_time(answer)
-            return error
+            detail = described(method, path, answer)
+            return slow_down(self.system, answer, detail=detail, until=reset_time(answer))
         if answer.status == 403 and "archived" in said(answer):
-            return Refused(archived(what, said(answer)), detail=described(method, path, answer))
+            sentence = archived(self.system, what, said(answer))
+            return Refused(sentence, detail=described(method, path, answer))
         return super()._refusal(method, path, answer, what=what, refused=refused)
 
     def whoami(self) -> Identity:
@@ -205,10 +205,15 @@ class GitHub(RestForge):
         try:
             answer = self._graph.send("POST", "/graphql", json=query)
         except HttpError as error:
-            raise read_failed(self.system, error) from error
+            raise read_failed(self.system, error, call="POST /graphql") from error
         if answer.status != 200:
             failed = read_error(
-                self.system, "/graphql", answer, what=path, base_url=self.base_url
+                self.system,
+                "/graphql",
+                answer,
+                what=path,
+                base_url=self.base_url,
+                method="POST",
             ) or self._refusal("POST", "/graphql", answer, what=path, refused=self._not_done)
             if isinstance(failed, NotFound | Forbidden):
                 return None
@@ -216,9 +221,8 @@ class GitHub(RestForge):
         body = self._json(answer)
         errors = self._shaped(lambda: [one.get("type") for one in body.get("errors") or ()])
         if "RATE_LIMITED" in errors:
-            limited = slow_down(self.system, answer, detail=described("POST", "/graphql", answer))
-            limited.until = limited.until or reset_time(answer)
-            raise limited
+            detail = described("POST", "/graphql", answer)
+            raise slow_down(self.system, answer, detail=detail, until=reset_time(answer))
         # REST tells what was renamed from what is not there.
         return None if errors else body
 

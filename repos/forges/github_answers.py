@@ -79,11 +79,6 @@ def not_merged(what: str, reason: str) -> str:
     return _("%(pull)s was not merged, %(system)s refused it%(said)s.") % names
 
 
-def archived(what: str, reason: str) -> str:
-    names = {"what": what, "system": "GitHub", "said": quoted(reason)}
-    return _("%(what)s is archived or locked at %(system)s%(said)s; nothing was changed.") % names
-
-
 def at(ref: str, path: str) -> dict[str, str]:
     return {"ref": ref, "path": path}
 

@@ -4,7 +4,9 @@ https://docs.gitlab.com/api/merge_requests/ and https://docs.gitlab.com/api/merg
 """
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,7 +19,6 @@ from repos.errors import (
     HeadMoved,
     NotFound,
     NotSupported,
-    RateLimited,
     Refused,
     RemoteError,
     TokenRefused,
@@ -25,6 +26,7 @@ from repos.errors import (
     described,
 )
 from repos.forges.answers import (
+    archived,
     check_mergeable,
     checked,
     count_of,
@@ -34,6 +36,7 @@ from repos.forges.answers import (
     not_carried_out,
     not_there,
     quoted,
+    slow_down,
     text_of,
     unclear,
 )
@@ -195,7 +198,8 @@ class GitLab(RestForge):
         body = _merge_body(sha, method, marker, pull.title)
         address = f"{_pull_path(path, number)}/merge"
         try:
-            answer = self._send("PUT", address, what=what, body=body, refused=_not_merged)
+            why_not = partial(self._why_not, path, number)
+            answer = self._send("PUT", address, what=what, body=body, refused=why_not)
         except TokenRefused as refused:
             raise self._really(refused, _cannot_merge(what)) from refused
         except Refused as refused:
@@ -303,6 +307,17 @@ class GitLab(RestForge):
         )
         return head_moved(sentence, f"{path}#{number}", expected=sha, found=found)
 
+    def _why_not(self, path: str, number: int, what: str, reason: str) -> str:
+        """A 405 gives no reason, but the merge request may."""
+        try:
+            blocks = self.pull(path, number).blocks
+        except RemoteError:
+            blocks = ()
+        if not blocks:
+            return _not_merged(what, reason)
+        names = {"pull": what, "why": "; ".join(blocks), "said": quoted(reason)}
+        return _("%(pull)s was not merged: %(why)s%(said)s.") % names
+
     def _check_fast_forward(self, path: str) -> None:
         row = self._json(self._get(_project(path), what=path))
         if self._shaped(lambda: row.get("merge_method")) != "ff":
@@ -346,11 +361,34 @@ class GitLab(RestForge):
         self, method: str, path: str, answer: Answer, *, what: str, refused: Refuse
     ) -> RemoteError:
         """GitLab tells the end of a limit in a header of its own."""
-        found = super()._refusal(method, path, answer, what=what, refused=refused)
-        if isinstance(found, RateLimited) and found.until is None:
-            until = _time_in(answer, "RateLimit-Reset")
-            return RateLimited(found.sentence, until=until, detail=found.detail)
-        return found
+        if answer.status == 429:
+            detail, until = described(method, path, answer), _time_in(answer, "RateLimit-Reset")
+            return slow_down(self.system, answer, detail=detail, until=until)
+        return super()._refusal(method, path, answer, what=what, refused=refused)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        body: Mapping[str, Any],
+        refused: Refuse | None = None,
+    ) -> Answer:
+        """To an archived project GitLab answers as to somebody without the right."""
+        try:
+            return super()._send(method, path, what=what, body=body, refused=refused)
+        except (Forbidden, TokenRefused) as no:
+            if not self._is_archived("/".join(path.split("/")[:3])):
+                raise
+            raise Forbidden(archived(self.system, what, ""), detail=no.detail) from no
+
+    def _is_archived(self, project: str) -> bool:
+        try:
+            row = self._json(self._get(project, what=project))
+            return self._shaped(lambda: row.get("archived") is True)
+        except RemoteError:
+            return False
 
     @classmethod
     def receive(cls, hook: Hook, *, secret: str, now: datetime) -> ForgeEvent:

@@ -14,6 +14,7 @@ from repos.errors import (
     Refused,
     RemoteError,
     change_failed,
+    described,
     read_failed,
 )
 from repos.forges import answers
@@ -107,7 +108,7 @@ class RestForge(ForgeClient):
         try:
             answer = self._http.get(path, params=params)
         except HttpError as error:
-            raise read_failed(self.system, error) from error
+            raise read_failed(self.system, error, call=f"GET {path}") from error
         if answer.status == 200:
             return answer
         raise answers.read_error(
@@ -127,11 +128,12 @@ class RestForge(ForgeClient):
         try:
             answer = self._http.send(method, path, json=body)
         except HttpError as error:
-            raise change_failed(self.system, error) from error
+            raise change_failed(self.system, error, call=f"{method} {path}") from error
         if answer.status in self.taken:
             return answer
         if answers.has_moved(answer, self.base_url):
-            raise Refused(answers.moved_away(self.system, what))
+            detail = described(method, path, answer)
+            raise Refused(answers.moved_away(self.system, what), detail=detail)
         if answer.status >= 500 or answer.status < 400:
             raise answers.unclear(self.system, method, path, answer)
         raise self._refusal(method, path, answer, what=what, refused=refused or self._not_done)

@@ -10,9 +10,7 @@ from chatops_site.demo.premises import ROOT
 
 
 class Command(BaseCommand):
-    help = (
-        "Shows the portal between stand-ins of four forges, Jenkins and DingTalk, on this machine alone."
-    )
+    help = "Shows the portal between stand-ins of four forges, Jenkins and DingTalk, on this machine alone."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
