@@ -190,13 +190,20 @@ class Chat:
         return max((one["n"] for one in self.sandbox.messages()), default=0)
 
 
-def wait_for_packets(post: Post, count: int) -> list[tuple[dict[str, str], bytes]]:
-    """What the sandbox delivered; a forge's webhooks come a moment after what they tell of."""
+def wait_for_packets(
+    post: Post, count: int, *, about: str = ""
+) -> list[tuple[dict[str, str], bytes]]:
+    """What the sandbox delivered; a forge's webhooks come a moment after what they tell of.
+
+    about: a word that they hold, where others may still be under way.
+    """
     end = time.monotonic() + LONGEST_RUN
-    while len(post.packets) < count:
-        assert time.monotonic() < end, f"{len(post.packets)} of {count} deliveries came"
+    while True:
+        found = [(headers, body) for headers, body in post.packets if about.encode() in body]
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < end, f"{len(found)} of {count} deliveries came"
         time.sleep(0.002)
-    return list(post.packets)
 
 
 def signed(*, seconds: float = 0, secret: str = APP_SECRET) -> dict[str, str]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from chatops_site.kit import strict_json
 
@@ -84,6 +85,18 @@ def text_digest(text: str) -> str:
 def check_fresh(sent_at: datetime, now: datetime) -> None:
     if abs(now - sent_at) > FRESH_FOR:
         raise HookRejected("stale")
+
+
+def without_form(hook: Hook) -> Hook:
+    """GitHub's and Gitea's may be set to send their JSON as the form field "payload"."""
+    kind = hook.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        return hook
+    try:
+        found = parse_qs(hook.body.decode(), max_num_fields=10).get("payload", [""])
+    except ValueError:
+        return hook
+    return Hook(hook.headers, found[0].encode())
 
 
 def body_of(hook: Hook) -> dict[str, Any]:

@@ -12,25 +12,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from django.utils.translation import gettext as _
 
 from chatops_site.kit.http import Answer, HttpError
 from repos.errors import (
-    BadAnswer,
     Forbidden,
-    HeadMoved,
     NotFound,
     Refused,
-    RemoteError,
     clock_skew,
 )
 from repos.forges.answers import (
-    check_mergeable,
     checked,
     count_of,
-    head_moved,
     is_clean_yes,
     link_of,
     may_not,
@@ -52,6 +47,7 @@ from repos.forges.events import (
     hmac_hex,
     is_same,
     text_digest,
+    without_form,
 )
 from repos.forges.resources import (
     Check,
@@ -68,7 +64,7 @@ from repos.forges.resources import (
     RepositoryPage,
     Review,
 )
-from repos.forges.rest import RestForge
+from repos.forges.rest import RestForge, comment_name
 from repos.forges.shapes import login_of, read_comment, read_commit, read_repository, time_of
 
 # The most that a server gives unless it is set up otherwise.
@@ -189,11 +185,8 @@ class Gitea(RestForge):
             raise unclear(self.system, "POST", address, answer)
 
     def approved(self, path: str, number: int, *, sha: str) -> bool:
-        pull, login = self.pull(path, number), self.own_login().casefold()
-        given = any(
-            one.accepted for one in self.reviews(path, pull) if one.login.casefold() == login
-        )
-        return pull.head_sha == sha and given
+        pull = self.pull(path, number)
+        return pull.head_sha == sha and self._has_mine(path, pull)
 
     def pass_tests(self, path: str, number: int, *, sha: str, name: str, url: str) -> None:
         self._expected(path, number, sha=sha)
@@ -210,18 +203,15 @@ class Gitea(RestForge):
     # Merging
 
     def merge(self, path: str, number: int, *, sha: str, method: str, marker: str) -> Merge:
-        what = f"{path}#{number}"
-        pull = self._expected(path, number, sha=sha)
-        for seconds in PATIENCE:
-            if pull.mergeable is not False or pull.draft:
-                break
-            time.sleep(seconds)
-            pull = self._expected(path, number, sha=sha)
-        check_mergeable(pull, what)
+        pull = self._ready(path, number, sha=sha)
         body = {"Do": method, "head_commit_id": sha, "MergeMessageField": marker}
         answer = self._send_merge(path, pull, body=body)
         after = self._settled(path, number, answer, PullState.MERGED)
         return Merge(sha=after.merge_sha)
+
+    def _is_undecided(self, pull: PullRequest) -> bool:
+        """Gitea says no while it does not know."""
+        return pull.mergeable is False and not pull.draft
 
     def _send_merge(self, path: str, pull: PullRequest, *, body: Mapping[str, Any]) -> Answer:
         """A busy server is asked again, as long as the head is the same."""
@@ -243,32 +233,18 @@ class Gitea(RestForge):
             return self._send("POST", address, what=what, body=body, refused=refuse)
         except Refused as refused:
             if _HEAD_MOVED in refused.detail:
-                raise self._moved(path, pull.number, pull.head_sha) from refused
+                raise self._moved(path, pull.number, pull.head_sha) or refused from refused
             if _NO_RIGHT in refused.detail:
                 sentence = may_not(self.system, what, "")
                 raise Forbidden(sentence, detail=refused.detail) from refused
             raise
-
-    def _moved(self, path: str, number: int, sha: str) -> HeadMoved:
-        sentence = _(
-            "%(pull)s has moved from %(expected)s to %(found)s. "
-            "Nothing was changed; look at it again."
-        )
-        try:
-            found = self.pull(path, number).head_sha
-        except RemoteError:
-            found = ""
-        return head_moved(sentence, f"{path}#{number}", expected=sha, found=found)
 
     # Talking
 
     def comment(self, path: str, number: int, body: str) -> Comment:
         address = f"{repository_path(path)}/issues/{number}/comments"
         answer = self._send("POST", address, what=f"{path}#{number}", body={"body": body})
-        try:
-            return self._shaped(lambda: read_comment(answer.json()))
-        except (HttpError, BadAnswer) as broken:
-            raise unclear(self.system, "POST", address, answer) from broken
+        return self._written(address, answer, read_comment)
 
     def comments(self, path: str, number: int, *, limit: int = 100) -> tuple[Comment, ...]:
         """Gitea gives all of them at once, oldest first."""
@@ -278,7 +254,7 @@ class Gitea(RestForge):
         return self._shaped(lambda: tuple(map(read_comment, found[:limit])))
 
     def read_comment(self, path: str, number: int, comment_id: str) -> Comment:
-        what = _("comment %(id)s on %(pull)s") % {"id": comment_id, "pull": f"{path}#{number}"}
+        what = comment_name(path, number, comment_id)
         row = self._json(self._get(_comment_path(path, comment_id), what=what))
         place = self._shaped(lambda: row.get("pull_request_url") or row.get("issue_url") or "")
         if place.rpartition("/")[2] != str(number):
@@ -324,7 +300,7 @@ class Gitea(RestForge):
         if not event:
             raise HookRejected("not_gitea")
         told = headers.get("x-gitea-signature") or headers.get("x-forgejo-signature") or ""
-        signed = _signed(hook)
+        signed = without_form(hook).body
         if not secret or not is_same(told, hmac_hex(secret, signed)):
             raise HookRejected("bad_signature")
         payload = Payload(body_of(Hook(headers, signed)))
@@ -333,17 +309,6 @@ class Gitea(RestForge):
         words = f"{event} {payload.get('action')}"[:80]
         given = delivery or hmac_hex("", signed)
         return ForgeEvent(delivery=digest(given), told=words, **known)
-
-
-def _signed(hook: Hook) -> bytes:
-    """The JSON, without the form that a hook may be set to send it in."""
-    kind = hook.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        return hook.body
-    try:
-        return parse_qs(hook.body.decode(), max_num_fields=10)["payload"][0].encode()
-    except (ValueError, KeyError):
-        return hook.body
 
 
 def _read_hook(event: str, payload: Payload) -> dict[str, Any]:

@@ -20,9 +20,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from chatops_site.kit.http import Answer, HttpError
+from chatops_site.kit.http import Answer
 from repos.errors import (
-    BadAnswer,
     NotFound,
     NotSupported,
     OtherHeadMerged,
@@ -46,7 +45,6 @@ from repos.forges.answers import (
     sha_of,
     slow_down,
     text_of,
-    unclear,
 )
 from repos.forges.events import (
     ForgeEvent,
@@ -75,7 +73,7 @@ from repos.forges.resources import (
     RepositoryPage,
     Review,
 )
-from repos.forges.rest import Refuse, RestForge
+from repos.forges.rest import Refuse, RestForge, comment_name
 from repos.forges.shapes import (
     answered_sha,
     login_of,
@@ -242,10 +240,7 @@ class Gitee(RestForge):
     def comment(self, path: str, number: int, body: str) -> Comment:
         address = f"{_pull_path(path, number)}/comments"
         answer = self._send("POST", address, what=f"{path}#{number}", body={"body": body})
-        try:
-            return self._shaped(lambda: read_comment(answer.json()))
-        except (HttpError, BadAnswer) as broken:
-            raise unclear(self.system, "POST", address, answer) from broken
+        return self._written(address, answer, read_comment)
 
     def comments(self, path: str, number: int, *, limit: int = 100) -> tuple[Comment, ...]:
         address = f"{_pull_path(path, number)}/comments"
@@ -260,7 +255,7 @@ class Gitee(RestForge):
         return self._shaped(lambda: tuple(read_comment(row) for row in found[:limit]))
 
     def read_comment(self, path: str, number: int, comment_id: str) -> Comment:
-        what = _("comment %(id)s on %(pull)s") % {"id": comment_id, "pull": f"{path}#{number}"}
+        what = comment_name(path, number, comment_id)
         row = self._json(self._get(_comment_path(path, comment_id), what=what))
         pull = self._shaped(lambda: text_of(row["pull_request_url"]))
         if pull.rpartition("/")[2] != str(number):

@@ -3,16 +3,14 @@
 https://docs.github.com/en/rest and https://docs.github.com/en/graphql
 """
 
-import time
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from django.utils.translation import gettext as _
 
 from chatops_site.kit.http import Answer, Client, HttpError
 from repos.errors import (
-    BadAnswer,
     Forbidden,
     NotFound,
     Refused,
@@ -23,7 +21,6 @@ from repos.errors import (
 )
 from repos.forges.answers import (
     archived,
-    check_mergeable,
     checked,
     not_there,
     read_error,
@@ -44,6 +41,7 @@ from repos.forges.events import (
     hmac_hex,
     is_same,
     text_digest,
+    without_form,
 )
 from repos.forges.github_answers import (
     PULLS_QUERY,
@@ -80,7 +78,7 @@ from repos.forges.resources import (
     RepositoryPage,
     Review,
 )
-from repos.forges.rest import Refuse, RestForge
+from repos.forges.rest import Refuse, RestForge, comment_name
 from repos.forges.shapes import (
     answered_sha,
     login_of,
@@ -91,8 +89,6 @@ from repos.forges.shapes import (
 
 PAGE_SIZE: Final = 100
 GRAPH_PAGE: Final = 50
-# GitHub works mergeability out when it is first asked for.
-LOOKS: Final = (0.3, 0.7, 1.0)
 SENDS: Final = 3
 _BASE_MODIFIED: Final = "Base branch was modified"
 _VERDICTS: Final = ("APPROVED", "CHANGES_REQUESTED", "DISMISSED")
@@ -288,7 +284,7 @@ class GitHub(RestForge):
         if pull.author.casefold() == self.own_login().casefold():
             sentence = _("%(pull)s is the portal's own at %(system)s, which it may not approve.")
             raise Refused(sentence % {"pull": what, "system": self.system})
-        if self._has_approved(path, pull):
+        if self._has_mine(path, pull):
             return
         body = {"event": "APPROVE", "commit_id": sha}
         address = f"{pull_path(path, number)}/reviews"
@@ -302,12 +298,7 @@ class GitHub(RestForge):
 
     def approved(self, path: str, number: int, *, sha: str) -> bool:
         pull = self.pull(path, number)
-        return pull.head_sha == sha and self._has_approved(path, pull)
-
-    def _has_approved(self, path: str, pull: PullRequest) -> bool:
-        login = self.own_login().casefold()
-        found = self.reviews(path, pull)
-        return any(one.accepted and one.login.casefold() == login for one in found)
+        return pull.head_sha == sha and self._has_mine(path, pull)
 
     def pass_tests(self, path: str, number: int, *, sha: str, name: str, url: str) -> None:
         self._expected(path, number, sha=sha)
@@ -322,20 +313,11 @@ class GitHub(RestForge):
         return any(one.name == name and one.state is CheckState.SUCCESS for one in found)
 
     def merge(self, path: str, number: int, *, sha: str, method: str, marker: str) -> Merge:
-        self._check_ready(path, number, sha=sha)
+        self._ready(path, number, sha=sha)
         body = {"sha": sha, "merge_method": method, "commit_message": marker}
         answer = self._send_merge(path, number, body)
         after = self._settled(path, number, answer, PullState.MERGED)
         return Merge(sha=answered_sha(answer) or after.merge_sha)
-
-    def _check_ready(self, path: str, number: int, *, sha: str) -> None:
-        pull = self._expected(path, number, sha=sha)
-        for seconds in LOOKS:
-            if pull.mergeable is not None:
-                break
-            time.sleep(seconds)
-            pull = self._expected(path, number, sha=sha)
-        check_mergeable(pull, f"{path}#{number}")
 
     def _send_merge(self, path: str, number: int, body: dict[str, str]) -> Answer:
         """Once more when only the base moved (405): GitHub asks for that, and nothing was merged."""
@@ -355,10 +337,7 @@ class GitHub(RestForge):
     def comment(self, path: str, number: int, body: str) -> Comment:
         address = f"{issue_path(path, number)}/comments"
         answer = self._send("POST", address, what=f"{path}#{number}", body={"body": body})
-        try:
-            return self._shaped(lambda: read_comment(answer.json()))
-        except (HttpError, BadAnswer) as broken:
-            raise unclear(self.system, "POST", address, answer) from broken
+        return self._written(address, answer, read_comment)
 
     def comments(self, path: str, number: int, *, limit: int = 100) -> tuple[Comment, ...]:
         """They come oldest first and in no other order: the last pages are read first."""
@@ -374,8 +353,7 @@ class GitHub(RestForge):
         return self._shaped(lambda: tuple(map(read_comment, newest)))
 
     def read_comment(self, path: str, number: int, comment_id: str) -> Comment:
-        names = {"id": comment_id, "pull": f"{path}#{number}"}
-        what = _("comment %(id)s on %(pull)s") % names
+        what = comment_name(path, number, comment_id)
         row = self._json(self._get(comment_path(path, comment_id), what=what))
         place = self._shaped(lambda: text_of(row["issue_url"]))
         if not place.endswith(f"/issues/{number}"):
@@ -383,7 +361,7 @@ class GitHub(RestForge):
         return self._shaped(lambda: read_comment(row))
 
     def edit_comment(self, path: str, number: int, comment_id: str, body: str) -> None:
-        what = _("comment %(id)s on %(pull)s") % {"id": comment_id, "pull": f"{path}#{number}"}
+        what = comment_name(path, number, comment_id)
         self._send("PATCH", comment_path(path, comment_id), what=what, body={"body": body})
 
     def commit(self, path: str, ref: str) -> Commit:
@@ -433,19 +411,7 @@ class GitHub(RestForge):
         right = f"sha256={hmac_hex(secret, hook.body)}" if secret else ""
         if not is_same(hook.headers.get("x-hub-signature-256", ""), right):
             raise HookRejected("bad_signature")
-        return _read_hook(Payload(body_of(_without_form(hook))), hook)
-
-
-def _without_form(hook: Hook) -> Hook:
-    """A hook may be set to send its JSON as the form field "payload"."""
-    kind = hook.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        return hook
-    try:
-        found = parse_qs(hook.body.decode(), max_num_fields=10).get("payload", [""])
-    except ValueError:
-        raise HookRejected("malformed", status=400) from None
-    return Hook(hook.headers, found[0].encode())
+        return _read_hook(Payload(body_of(without_form(hook))), hook)
 
 
 def _read_hook(payload: Payload, hook: Hook) -> ForgeEvent:

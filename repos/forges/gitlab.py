@@ -14,9 +14,7 @@ from django.utils.translation import gettext as _
 
 from chatops_site.kit.http import Answer, HttpError
 from repos.errors import (
-    BadAnswer,
     Forbidden,
-    HeadMoved,
     NotFound,
     NotSupported,
     Refused,
@@ -27,10 +25,8 @@ from repos.errors import (
 )
 from repos.forges.answers import (
     archived,
-    check_mergeable,
     checked,
     count_of,
-    head_moved,
     is_clean_yes,
     moved_away,
     not_carried_out,
@@ -38,19 +34,19 @@ from repos.forges.answers import (
     quoted,
     slow_down,
     text_of,
-    unclear,
 )
 from repos.forges.events import ForgeEvent, Hook, Payload, body_of
 from repos.forges.gitlab_answers import (
+    check_proof,
     counts,
     read_check,
     read_commit,
+    read_hook,
     read_note,
     read_pull,
     read_repository,
     tame,
 )
-from repos.forges.gitlab_hooks import check_proof, read_hook
 from repos.forges.resources import (
     Check,
     CheckState,
@@ -66,7 +62,7 @@ from repos.forges.resources import (
     RepositoryPage,
     Review,
 )
-from repos.forges.rest import Refuse, RestForge
+from repos.forges.rest import Refuse, RestForge, comment_name
 from repos.forges.shapes import time_of
 
 PAGE_SIZE: Final = 100
@@ -163,7 +159,7 @@ class GitLab(RestForge):
     def approve(self, path: str, number: int, *, sha: str) -> None:
         what = f"{path}#{number}"
         pull = self._expected(path, number, sha=sha)
-        if self._has_mine(self.reviews(path, pull)):
+        if self._has_mine(path, pull):
             return
         address = f"{_pull_path(path, number)}/approve"
         try:
@@ -176,7 +172,7 @@ class GitLab(RestForge):
     def approved(self, path: str, number: int, *, sha: str) -> bool:
         """Strict where GitLab tells no time of the approval: see reviews."""
         pull = self.pull(path, number)
-        return pull.head_sha == sha and self._has_mine(self.reviews(path, pull))
+        return pull.head_sha == sha and self._has_mine(path, pull)
 
     def pass_tests(self, path: str, number: int, *, sha: str, name: str, url: str) -> None:
         self._expected(path, number, sha=sha)
@@ -209,10 +205,7 @@ class GitLab(RestForge):
     def comment(self, path: str, number: int, body: str) -> Comment:
         address = f"{_pull_path(path, number)}/notes"
         answer = self._send("POST", address, what=f"{path}#{number}", body={"body": tame(body)})
-        try:
-            return self._shaped(lambda: read_note(answer.json()))
-        except (HttpError, BadAnswer) as broken:
-            raise unclear(self.system, "POST", address, answer) from broken
+        return self._written(address, answer, read_note)
 
     def comments(self, path: str, number: int, *, limit: int = 100) -> tuple[Comment, ...]:
         params = {"sort": "desc", "order_by": "created_at", "activity_filter": "only_comments"}
@@ -225,7 +218,7 @@ class GitLab(RestForge):
         return self._shaped(lambda: tuple(map(read_note, own[:limit])))
 
     def read_comment(self, path: str, number: int, comment_id: str) -> Comment:
-        what = _("comment %(id)s on %(pull)s") % {"id": comment_id, "pull": f"{path}#{number}"}
+        what = comment_name(path, number, comment_id)
         row = self._json(self._get(_note_path(path, number, comment_id), what=what))
         if self._shaped(lambda: bool(row.get("system"))):
             raise NotFound(not_there(self.system, what))
@@ -279,10 +272,6 @@ class GitLab(RestForge):
             return False
         return self._shaped(lambda: row.get("reset_approvals_on_push") is True)
 
-    def _has_mine(self, reviews: tuple[Review, ...]) -> bool:
-        login = self.own_login().casefold()
-        return any(one.login.casefold() == login and one.accepted for one in reviews)
-
     def _really(self, refused: TokenRefused, sentence: str) -> RemoteError:
         """GitLab answers 401 to a good token as well; only a 401 for /user tells of a bad one."""
         try:
@@ -292,20 +281,6 @@ class GitLab(RestForge):
         except RemoteError as failed:
             return Refused(sentence, detail=f"{refused.detail}; {failed}")
         return Refused(sentence, detail=refused.detail)
-
-    def _moved(self, path: str, number: int, sha: str) -> HeadMoved | None:
-        """GitLab looks at the sha last: a moved head may be refused for something else."""
-        try:
-            found = self.pull(path, number).head_sha
-        except RemoteError:
-            return None
-        if found == sha:
-            return None
-        sentence = _(
-            "%(pull)s has moved from %(expected)s to %(found)s. "
-            "Nothing was changed; look at it again."
-        )
-        return head_moved(sentence, f"{path}#{number}", expected=sha, found=found)
 
     def _why_not(self, path: str, number: int, what: str, reason: str) -> str:
         """A 405 gives no reason, but the merge request may."""
@@ -327,17 +302,6 @@ class GitLab(RestForge):
                     "head which has to be checked anew. Use merge or squash."
                 )
             )
-
-    def _ready(self, path: str, number: int, *, sha: str) -> PullRequest:
-        """Looks again while GitLab works out whether it can be merged; what it never says, it decides."""
-        pull = self._expected(path, number, sha=sha)
-        for seconds in SETTLE_SECONDS:
-            if pull.mergeable is not None:
-                break
-            time.sleep(seconds)
-            pull = self._expected(path, number, sha=sha)
-        check_mergeable(pull, f"{path}#{number}")
-        return pull
 
     def _landed(self, path: str, number: int, answer: Answer, sha: str) -> Merge:
         """A merge may run on after its 200; an open one with an error has ended."""

@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 
 from chatops_site.kit.http import Answer, Client, HttpError
 from repos.errors import (
+    BadAnswer,
+    HeadMoved,
     OutcomeUnknown,
     Refused,
     RemoteError,
@@ -20,7 +22,7 @@ from repos.errors import (
 from repos.forges import answers
 from repos.forges.answers import head_moved
 from repos.forges.base import ForgeClient
-from repos.forges.resources import PullRequest, PullState
+from repos.forges.resources import Comment, PullRequest, PullState
 
 T = TypeVar("T")
 # How long a change that was taken may need to show.
@@ -46,6 +48,8 @@ class RestForge(ForgeClient):
     taken: ClassVar[tuple[int, ...]] = (200, 201, 202, 204)
     page_size: ClassVar[int] = 100
     most_pages: ClassVar[int] = 50
+    # Seconds between looks at a pull request whose mergeability is still being worked out.
+    looks: ClassVar[tuple[float, ...]] = (0.2, 0.3, 0.5, 1.0)
 
     def __init__(
         self, *, base_url: str, token: str, ca_file: str = "", deadline: float = 20.0
@@ -166,12 +170,43 @@ class RestForge(ForgeClient):
         if pull.state is PullState.CLOSED:
             raise Refused(_("%(pull)s is closed. Reopen it first.") % names)
         if pull.head_sha != sha:
-            sentence = _(
-                "%(pull)s has moved from %(expected)s to %(found)s. "
-                "Nothing was changed; look at it again."
-            )
-            raise head_moved(sentence, f"{path}#{number}", expected=sha, found=pull.head_sha)
+            raise _moved_on(f"{path}#{number}", expected=sha, found=pull.head_sha)
         return pull
+
+    def _ready(self, path: str, number: int, *, sha: str) -> PullRequest:
+        """Looks again while the forge works out whether it merges; what it never says, it decides itself."""
+        pull = self._expected(path, number, sha=sha)
+        for seconds in self.looks:
+            if not self._is_undecided(pull):
+                break
+            time.sleep(seconds)
+            pull = self._expected(path, number, sha=sha)
+        answers.check_mergeable(pull, f"{path}#{number}")
+        return pull
+
+    def _is_undecided(self, pull: PullRequest) -> bool:
+        return pull.mergeable is None
+
+    def _moved(self, path: str, number: int, sha: str) -> HeadMoved | None:
+        """Whether a refusal is one because the head is another by now; None, too, where that cannot be read."""
+        try:
+            found = self.pull(path, number).head_sha
+        except RemoteError:
+            return None
+        return None if found == sha else _moved_on(f"{path}#{number}", expected=sha, found=found)
+
+    def _has_mine(self, path: str, pull: PullRequest) -> bool:
+        """Whether this token's user has a standing approval of the head."""
+        login = self.own_login().casefold()
+        found = self.reviews(path, pull)
+        return any(one.accepted and one.login.casefold() == login for one in found)
+
+    def _written(self, address: str, answer: Answer, read: Callable[[Any], Comment]) -> Comment:
+        """The comment that an answer to a POST shows; without it nobody knows whether it is there."""
+        try:
+            return self._shaped(lambda: read(answer.json()))
+        except (HttpError, BadAnswer) as broken:
+            raise answers.unclear(self.system, "POST", address, answer) from broken
 
     def _read_back(self, path: str, number: int) -> PullRequest:
         """After a change: what cannot be read leaves its outcome unknown."""
@@ -197,3 +232,14 @@ class RestForge(ForgeClient):
             if not answers.is_clean_yes(answer):
                 break
         raise answers.not_carried_out(self.system, state.upper(), f"{path}#{number}", answer)
+
+
+def _moved_on(what: str, *, expected: str, found: str) -> HeadMoved:
+    sentence = _(
+        "%(pull)s has moved from %(expected)s to %(found)s. Nothing was changed; look at it again."
+    )
+    return head_moved(sentence, what, expected=expected, found=found)
+
+
+def comment_name(path: str, number: int, comment_id: str) -> str:
+    return _("comment %(id)s on %(pull)s") % {"id": comment_id, "pull": f"{path}#{number}"}
