@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.i18n import set_language
 
+from chatops_site.login_form import LoginForm
 from chatops_site.overview import overview
 
 # The order in which somebody needs them; what is not named here follows under its app's own name.
@@ -27,6 +28,7 @@ class PortalAdminSite(AdminSite):
     site_title = _("ChatOps portal")
     index_title = _("Overview")
     site_url = None
+    login_form = LoginForm
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         return [path("language/", set_language, name="set_language"), *super().get_urls()]

@@ -209,6 +209,20 @@ def test_a_login_is_on_record(client: Client) -> None:
     assert logins() == [("login.ok", "boss", "127.0.0.1")]
 
 
+def test_whoever_guesses_is_stopped_with_the_right_password_too(client: Client) -> None:
+    User.objects.create_superuser("boss", password="a long pass word")
+    User.objects.create_superuser("other", password="another pass word")
+    for number in range(10):
+        login(client, "boss", f"guess {number}")
+
+    login(client, "boss", "a long pass word")
+
+    assert "_auth_user_id" not in client.session
+    assert Entry.objects.filter(event="login.failed", reason="locked").count() == 1
+    login(client, "other", "another pass word")
+    assert "_auth_user_id" in client.session
+
+
 def test_a_failed_login_is_on_record_without_what_was_typed(client: Client) -> None:
     User.objects.create_superuser("boss", password="a long pass word")
 
