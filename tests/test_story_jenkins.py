@@ -79,6 +79,22 @@ def test_a_build_gets_what_was_typed_and_the_run_s_own_mark(chat: Chat) -> None:
     assert call["arguments"]["CHATOPS_ID"] == str(last_run().pk)
 
 
+def test_a_build_of_a_deploy_job_waits_for_the_deployment_before_it(chat: Chat) -> None:
+    chat.only_say("/deploy myservice to production")
+    chat.only_say("/jenkins build myservice-production REF=master")
+    waiting = last_run()
+    chat.turn()
+
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.external) == ("queued", {})
+
+    chat.carry_out()
+
+    assert [one["REF"] for one in deployed(chat)] == ["master", "master"]
+    waiting.refresh_from_db()
+    assert waiting.state == "succeeded"
+
+
 def test_an_unknown_parameter_names_the_known_ones_and_builds_nothing(chat: Chat) -> None:
     answer = chat.say("/jenkins build shop-test WRONG=1")
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy
 from bot.commands.base import (
     Argument,
     Attempt,
+    Call,
     Command,
     Done,
     Intent,
@@ -15,6 +16,7 @@ from bot.commands.base import (
     Refusal,
     Spec,
     Step,
+    Target,
 )
 from bot.commands.following import (
     Followed,
@@ -178,6 +180,10 @@ class BuildJob(Building):
         examples=("/jenkins build shop-test PR=233", "/构建 nightly"),
         changes=True,
     )
+
+    def key(self, call: Call, target: Target) -> str:
+        """A job that deploys waits for the deployments to its place, and they for it."""
+        return f"deploy:{target.service}:{target.environment}" if target.environment else ""
 
     def step(self, attempt: Attempt) -> Step:
         job = job_of(attempt)
