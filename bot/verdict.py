@@ -11,7 +11,7 @@ from bot import language
 from bot.commands.base import Call, Kind, Spec, Target
 from bot.commands.registry import commands, specs
 from bot.commands.targets import NoSuch, Place, Several, names_of, near, resolve
-from bot.people.models import Person
+from bot.people.models import AccessRequest, Person
 from bot.people.permissions import (
     Ask,
     Decision,
@@ -82,11 +82,11 @@ def judge(message: IncomingMessage, asker: Asker) -> Verdict | NotACommand:
         return _too_fast(asker)
     if isinstance(read, Misread):
         if asker.person is None:
-            return _stranger(asker, NO_CALL)
+            return _stranger(message, asker, NO_CALL)
         return Verdict(refused=f"{BLOCKED} {read.sentence}", reason=f"misread_{read.reason}")
     spec = commands()[read.verb].spec
     if asker.person is None and not spec.open_to_all:
-        return replace(_stranger(asker, read), spec=spec)
+        return replace(_stranger(message, asker, read), spec=spec)
     if spec.changes and asker.now - message.sent_at > CHANGING_FOR:
         return Verdict(call=read, spec=spec, refused=_stale(read), reason="stale_command")
     if spec.changes and spec.verb not in MAKES_ROOM and _has_too_many(asker):
@@ -243,11 +243,13 @@ def _target_of(run: Run) -> Target:
     )
 
 
-def _stranger(asker: Asker, call: Call) -> Verdict:
+def _stranger(message: IncomingMessage, asker: Asker, call: Call) -> Verdict:
     text = _(
         "%(mark)s I do not know this account yet: %(account)s."
         " An access request is waiting for an operator."
     )
+    if not _may_request(message):
+        text = _("%(mark)s I do not know this account: %(account)s. An operator can link it.")
     return Verdict(
         call=call,
         refused=text % {"mark": BLOCKED, "account": escape(asker.account)},
@@ -255,6 +257,18 @@ def _stranger(asker: Asker, call: Call) -> Verdict:
         rule="unknown account",
         stranger=True,
     )
+
+
+def _may_request(message: IncomingMessage) -> bool:
+    """Nobody can be asked for without an id, and whom an operator has declined does not wait."""
+    sender = message.sender
+    declined = AccessRequest.objects.filter(
+        platform=message.platform,
+        tenant=sender.tenant,
+        external_id=sender.id,
+        state=AccessRequest.State.DECLINED,
+    )
+    return bool(sender.id) and message.platform != "console" and not declined.exists()
 
 
 def _stale(call: Call) -> str:

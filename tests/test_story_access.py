@@ -304,6 +304,17 @@ def test_nobody_has_more_than_twenty_commands_under_way(chat: Chat) -> None:
     assert Entry.objects.filter(event="message.ignored", reason="too_many").count() == 9
 
 
+def test_who_was_declined_is_not_told_of_a_request_that_waits(chat: Chat) -> None:
+    chat.send("/merge 233", senderStaffId="user999")
+    AccessRequest.objects.update(state=AccessRequest.State.DECLINED)
+
+    chat.send("/merge 233", senderStaffId="user999")
+
+    assert last_run().summary == (
+        "⛔ I do not know this account: dingtalk user999. An operator can link it."
+    )
+
+
 def test_sixty_commands_a_minute_are_answered_and_the_next_one_is_told_why_not(chat: Chat) -> None:
     for _number in range(70):
         assert chat.send("/whoami").status_code == 200
