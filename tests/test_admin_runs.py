@@ -312,7 +312,8 @@ def test_a_button_asks_once_more_and_then_says_the_command(client: Client, house
     new = Run.objects.exclude(pk=house.run.pk).get()
     assert (new.retry_of_id, new.person, new.state) == (house.run.pk, house.person, "queued")
     assert f"/retry {house.run.pk} is accepted as run {new.pk}." in answer.content.decode()
-    assert Entry.objects.filter(run=new.pk, event="access.allowed").exists()
+    allowed = Entry.objects.get(run=new.pk, event="access.allowed")
+    assert (allowed.actor_kind, allowed.person) == ("portal", "张三")
 
 
 def test_a_queued_run_is_cancelled_by_a_run_of_its_own(client: Client, house: House) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from audit.record import Event, Fact
+from audit.record import ActorKind, Event, Fact
 from bot.runs.models import Run
 
 
@@ -14,7 +14,7 @@ def fact(run: Run, event: Event, **more: Any) -> Fact:
     if "repository" not in more:
         more |= names(run)
     columns: dict[str, Any] = {
-        "actor_kind": "chat",
+        "actor_kind": ActorKind.PORTAL if run.platform == "console" else ActorKind.CHAT,
         "run": run.pk,
         "attempt": run.attempt,
         "bot": run.bot.name if run.bot else "",
