@@ -95,6 +95,28 @@ def test_a_build_of_a_deploy_job_waits_for_the_deployment_before_it(chat: Chat) 
     assert waiting.state == "succeeded"
 
 
+def test_a_build_that_waits_in_the_queue_says_why_once(chat: Chat) -> None:
+    chat.sandbox.change_jenkins("set_executors", n=0)
+    since = len(chat.heard())
+    chat.only_say("/deploy myservice to production")
+    for _turn in range(3):
+        chat.turn()
+    run = last_run()
+    run.progress = run.progress | {"queued_at": run.progress["queued_at"] - 31}
+    run.save()
+    for _turn in range(3):
+        chat.turn()
+    chat.send_replies()
+
+    assert chat.heard()[since:] == [
+        f"⏳ In Jenkins's queue: myservice → production · Waiting for next available executor · run {run.pk}"
+    ]
+
+    chat.sandbox.change_jenkins("set_executors", n=2)
+    chat.carry_out()
+    assert last_run().state == "succeeded"
+
+
 def test_an_unknown_parameter_names_the_known_ones_and_builds_nothing(chat: Chat) -> None:
     answer = chat.say("/jenkins build shop-test WRONG=1")
 

@@ -22,6 +22,8 @@ LONGEST_WITHOUT_TRACE: Final = timedelta(minutes=10)
 # So long a build is followed whose server refuses to tell of it.
 LONGEST_UNREADABLE: Final = timedelta(hours=2)
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+# So long, in seconds, a build may wait in the queue before the person is told why.
+QUIET_FOR: Final = 30
 # How long each way of stopping is given before a harder one is tried.
 SECONDS_PER_STOP: Final = 15
 STOPS: Final = ("stop", "term", "kill")
@@ -171,7 +173,23 @@ def _number(attempt: Attempt, jenkins: Jenkins, path: str, trigger: Json) -> int
     if attempt.run.cancel_requested_by:
         jenkins.cancel_item(queue_id)
         return Later(1)
-    return Later(settings.FOLLOW_SECONDS)
+    return Later(settings.FOLLOW_SECONDS, progress=_waiting(attempt, item.why))
+
+
+def _waiting(attempt: Attempt, why: str) -> str:
+    """Said once, when it has waited a while, in Jenkins's own words; those change from look to look."""
+    now, progress = attempt.now.timestamp(), attempt.run.progress
+    if "queued_at" not in progress:
+        attempt.remember(queued_at=now)
+    elif now - progress["queued_at"] > QUIET_FOR and "queue_told" not in progress:
+        attempt.remember(queue_told=True)
+        return _("%(mark)s In Jenkins's queue: %(target)s · %(why)s · run %(run)d") % {
+            "mark": UNDER_WAY,
+            "target": escape(attempt.run.target),
+            "why": escape(why) or "?",
+            "run": attempt.run.pk,
+        }
+    return ""
 
 
 def _lost(attempt: Attempt) -> Step:
