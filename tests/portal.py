@@ -333,7 +333,14 @@ def chat_fixture(
     return Chat(sandbox, post, seed(sandbox, language="en"))
 
 
-@pytest.fixture(name="kind", params=list(FORGES))
+# The plain suite goes to the two that are least alike, make check to all.
+KINDS: Final = [
+    name if name in ("gitee", "gitlab") else pytest.param(name, marks=pytest.mark.full)
+    for name in FORGES
+]
+
+
+@pytest.fixture(name="kind", params=KINDS)
 def kind_fixture(request: pytest.FixtureRequest) -> str:
     """Every kind of forge in turn; a file that wants it imports this and there_fixture."""
     return str(request.param)

@@ -14,11 +14,11 @@ from bot.hooks import take
 from bot.people.models import AccessRequest, Person
 from bot.platforms.models import Bot
 from bot.runs.models import ForgeHook, HookState, Run, RunState
-from chatops_site.sandbox.forges import FORGES
 from chatops_site.sandbox.hooks import SECRET
 from repos.models import Forge
-from tests.portal import Chat, Post, last_run, wait_for_packets
+from tests.portal import Chat, Post, kind_fixture, last_run, wait_for_packets
 
+__all__ = ["kind_fixture"]
 SHOP = {"repository": "acme/shop", "number": 233}
 
 
@@ -77,11 +77,6 @@ class Thread:
             for one in comments
             if one["login"] == "chatops-bot"
         ]
-
-
-@pytest.fixture(name="kind", params=list(FORGES))
-def kind_fixture(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(name="thread")
