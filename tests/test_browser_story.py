@@ -377,10 +377,8 @@ PLACES: Final = {
 }
 
 
-@pytest.mark.parametrize(
-    "forge",
-    ["github", *(pytest.param(name, marks=pytest.mark.full) for name in list(PLACES)[1:])],
-)
+@pytest.mark.full
+@pytest.mark.parametrize("forge", PLACES)
 def test_the_same_story_is_played_at_the_forge_that_is_chosen(
     demo: Demo, browser: Browser, story: dict[str, str], forge: str
 ) -> None:

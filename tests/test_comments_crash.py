@@ -53,6 +53,7 @@ def test_a_comment_merges_through_real_processes(stage: Stage) -> None:
     assert stage.tracebacks() == []
 
 
+@pytest.mark.full
 def test_a_portal_that_dies_once_the_webhook_is_on_disk_loses_nothing(stage: Stage) -> None:
     number = stage.open_pull()
     stage.start_web(fail="hook written")
@@ -65,6 +66,7 @@ def test_a_portal_that_dies_once_the_webhook_is_on_disk_loses_nothing(stage: Sta
     assert len(stage.merges(number)) == len(replies(stage, number)) == 1
 
 
+@pytest.mark.full
 def test_a_worker_that_dies_before_it_ticks_the_webhook_off_acts_once(stage: Stage) -> None:
     number = stage.open_pull()
     stage.start_web()

@@ -23,7 +23,6 @@ from django.utils.module_loading import import_string
 
 from audit.models import Entry
 from bot.runs.models import Reply, Run, RunState
-from chatops_site.kit import http as kit_http
 from repos import clients
 from repos.connections import ask_forge
 from repos.models import Forge, Repository
@@ -32,6 +31,7 @@ from tests.portal import Chat, kind_fixture, last_run, plain, there_fixture
 
 __all__ = ["kind_fixture", "there_fixture"]
 
+pytestmark = pytest.mark.full
 serve_fixture = pytest.fixture(serving, name="serve")
 
 Ask = Callable[[str], str]
@@ -42,12 +42,6 @@ VERBS = {"gitee": "PUT", "github": "PUT", "gitlab": "PUT", "gitea": "POST"}
 EVERY = ("/pr 233", "/prs", "/approve 233", "/merge 233")
 SHOP: dict[str, Any] = {"repository": "acme/shop"}
 PULL: dict[str, Any] = SHOP | {"number": 233}
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads are tried again at once."""
-    monkeypatch.setattr(kit_http, "_BACKOFF", (0.001, 0.001))
 
 
 @pytest.fixture(name="ask")

@@ -160,6 +160,7 @@ class ChatSystem:
 
     def _reset(self, _arguments: Arguments) -> dict[str, Any]:
         self._dingtalk.reset()
+        self._shown = {}
         return {}
 
     def _listen(self, arguments: Arguments) -> dict[str, Any]:
