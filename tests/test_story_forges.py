@@ -168,6 +168,7 @@ def test_the_checks_that_a_branch_requires_are_asked_for_once(there: Chat, kind:
         assert "the forge does not tell which checks it requires" in answer
     else:
         assert "a pipeline must succeed first" in answer
+        assert not [one for one in there.sandbox.journal() if "/statuses" in one["path"]]
 
 
 def test_a_filter_says_how_many_it_looked_through(there: Chat) -> None:

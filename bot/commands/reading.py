@@ -45,13 +45,15 @@ def completed(attempt: Attempt, pulls: Sequence[PullRequest]) -> list[PullReques
     A few at a time: a slow forge shortens the list, never holds up the portal.
     """
     repository, forge = repository_of(attempt), attempt.forge()
-    path, checks, language = repository.path, repository.checks != "none", get_language()
+    path, policy, language = repository.path, repository.checks, get_language()
     end = time.monotonic() + SECONDS_TO_READ
 
     def complete(pull: PullRequest) -> PullRequest | None:
         """In a thread of its own, which is not to touch the database."""
         if time.monotonic() > end:
             return None
+        # Where the forge requires none by name, none is looked at.
+        checks = bool(pull.required_checks) if policy == "required" else policy != "none"
         with override(language):
             return forge.complete(path, pull, checks=checks, reviews=True)
 
