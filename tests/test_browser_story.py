@@ -22,6 +22,11 @@ from tests.ports import free_block
 ROOT: Final = Path(__file__).resolve().parent.parent
 WIDE: Final = (1440, 900)
 NARROW: Final = (390, 844)
+# Phones in the plain suite, desks in make check.
+SIZES: Final = [
+    pytest.param(WIDE, marks=pytest.mark.full, id="1440"),
+    pytest.param(NARROW, id="390"),
+]
 # A demo build of 6 s takes 0.3 s.
 SPEED: Final = 20
 # Of one answer: two looks at a build lie 2 s apart.
@@ -238,7 +243,7 @@ def test_what_is_deployed_is_the_merged_commit(story: dict[str, str]) -> None:
     assert f"已部署 myservice {merged[1]} 到 staging" in story["/deploy myservice to staging"]
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1440", "390"])
+@pytest.mark.parametrize("size", SIZES)
 def test_who_may_not_is_refused_and_told_whom_to_ask(
     demo: Demo, browser: Browser, size: tuple[int, int]
 ) -> None:
@@ -292,7 +297,7 @@ def cookies_fixture(demo: Demo, browser: Browser) -> Any:
     return admin.page.context.storage_state()
 
 
-@pytest.fixture(name="admin", params=[WIDE, NARROW], ids=["1440", "390"])
+@pytest.fixture(name="admin", params=SIZES)
 def admin_fixture(
     request: pytest.FixtureRequest,
     demo: Demo,

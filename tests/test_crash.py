@@ -272,7 +272,9 @@ def test_a_redelivered_message_is_carried_out_once(theatre: Theatre) -> None:
     play(theatre, WEB["committed, nobody told"], "merge")
 
 
-@pytest.mark.parametrize("point", ["intended, not sent", "answer read"])
+@pytest.mark.parametrize(
+    "point", ["intended, not sent", pytest.param("answer read", marks=pytest.mark.full)]
+)
 def test_a_killed_worker_leaves_one_merge_and_one_deployment_at_most(
     theatre: Theatre, point: str
 ) -> None:
