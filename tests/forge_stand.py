@@ -1,6 +1,6 @@
 """A forge's stand-in for tests: one running server, and ways to call it and to look behind it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +14,6 @@ from chatops_site.sandbox.forges import FORGES
 from chatops_site.sandbox.records import Pull, Repository
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, serve
 from chatops_site.sandbox.world import World
-from repos.errors import RemoteError
 from repos.forges.resources import Merge
 from repos.forges.rest import RestForge
 
@@ -127,13 +126,6 @@ def merge(
 
 def approve(stand: Stand[C], number: int = 233, *, login: str = BOT) -> None:
     stand.client(login).approve(SHOP, number, sha=stand.pull(number).head_sha)
-
-
-def failure(kind: type[RemoteError], call: Callable[[], object]) -> Any:
-    with pytest.raises(RemoteError) as caught:
-        call()
-    assert type(caught.value) is kind, repr(caught.value)
-    return caught.value
 
 
 def refused(answer: requests.Response) -> tuple[int, str]:

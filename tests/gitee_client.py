@@ -1,13 +1,12 @@
 """What the tests of the Gitee client share: a running sandbox, and ways to look behind it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatops_site.sandbox.client import Sandbox
-from repos.errors import RemoteError
 from repos.forges.gitee import Gitee
 
 CASES = Path(__file__).parent / "cases"
@@ -60,13 +59,6 @@ def merge(gitee: Gitee, sha: str, number: int = 233, method: str = "merge") -> A
 
 def sent(box: Sandbox, method: str = "PUT") -> list[dict[str, Any]]:
     return [entry for entry in box.journal("gitee") if entry["method"] == method]
-
-
-def failure(kind: type[RemoteError], call: Callable[[], object]) -> Any:
-    with pytest.raises(RemoteError) as caught:
-        call()
-    assert type(caught.value) is kind, repr(caught.value)
-    return caught.value
 
 
 def recorded(name: str) -> str:

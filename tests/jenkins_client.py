@@ -9,7 +9,6 @@ import pytest
 
 from chatops_site.sandbox.client import Sandbox
 from repos.builds import Build, Triggered
-from repos.errors import RemoteError
 from repos.jenkins import Jenkins
 
 T = TypeVar("T")
@@ -45,13 +44,6 @@ def client(
 
 def sent(box: Sandbox, method: str = "POST") -> list[dict[str, Any]]:
     return [entry for entry in box.journal("jenkins") if entry["method"] == method]
-
-
-def failure(kind: type[RemoteError], call: Callable[[], object]) -> Any:
-    with pytest.raises(RemoteError) as caught:
-        call()
-    assert type(caught.value) is kind, repr(caught.value)
-    return caught.value
 
 
 def until(look: Callable[[], T | None]) -> T:

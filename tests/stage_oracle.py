@@ -12,8 +12,6 @@ from typing import Any
 
 from tests.stage import Stage, applied
 
-ACTING = ("merge", "approve", "test", "deploy")
-
 
 def check(stage: Stage, *, crashes: int = 0) -> None:
     """Every invariant; `crashes` is how often a process was killed, each may have doubled one reply."""

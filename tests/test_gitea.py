@@ -7,7 +7,8 @@ import pytest
 from repos.errors import HeadMoved, NotFound, Refused
 from repos.forges.gitea import Gitea
 from repos.forges.resources import Check, CheckState, PullState, Review
-from tests.forge_stand import BOT, NOBODY, SHOP, approve, failure, merge
+from tests.failures import failure
+from tests.forge_stand import BOT, NOBODY, SHOP, approve, merge
 from tests.gitea_stand import Stand, pass_tests, running, stand, undescribed
 
 __all__ = ["running", "stand"]

@@ -17,7 +17,8 @@ from repos.errors import (
     Unavailable,
 )
 from repos.forges.gitea import Gitea
-from tests.forge_stand import SHOP, approve, failure, merge
+from tests.failures import failure
+from tests.forge_stand import SHOP, approve, merge
 from tests.gitea_stand import Stand, pass_tests, running, stand, undescribed
 
 __all__ = ["running", "stand"]

@@ -7,7 +7,8 @@ import pytest
 
 from repos.errors import BadAnswer, HeadMoved, OutcomeUnknown, Refused
 from repos.forges.resources import PullState
-from tests.forge_stand import MARKER, SHOP, approve, failure, merge
+from tests.failures import failure
+from tests.forge_stand import MARKER, SHOP, approve, merge
 from tests.gitea_stand import Stand, running, stand, undescribed
 
 __all__ = ["running", "stand"]

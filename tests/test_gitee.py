@@ -12,12 +12,12 @@ from repos.errors import (
 )
 from repos.forges.gitee import Gitee
 from repos.forges.resources import CheckState, PullState, Review
+from tests.failures import failure
 from tests.gitee_client import (
     BOT,
     SHOP,
     box,
     change,
-    failure,
     gitee,
     head,
     recorded,

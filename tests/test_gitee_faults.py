@@ -17,11 +17,11 @@ from repos.errors import (
     Unavailable,
 )
 from repos.forges.gitee import Gitee
+from tests.failures import failure
 from tests.gitee_client import (
     SHOP,
     box,
     client,
-    failure,
     gitee,
     head,
     make_ready,

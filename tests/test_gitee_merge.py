@@ -15,13 +15,13 @@ from repos.errors import (
     Refused,
 )
 from repos.forges.gitee import Gitee
+from tests.failures import failure
 from tests.gitee_client import (
     BOT,
     SHOP,
     box,
     change,
     client,
-    failure,
     gitee,
     head,
     make_ready,

@@ -23,7 +23,8 @@ from repos.forges.events import Happened, Hook, HookRejected
 from repos.forges.github import GitHub
 from repos.forges.resources import Check, CheckState, PullState, Review
 from tests import forge_stand
-from tests.forge_stand import BOT, MARKER, NOBODY, SHOP, approve, failure, merge
+from tests.failures import failure
+from tests.forge_stand import BOT, MARKER, NOBODY, SHOP, approve, merge
 
 Stand = forge_stand.Stand[GitHub]
 running, stand = forge_stand.fixtures(Stand, GitHub)

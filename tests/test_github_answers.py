@@ -1,7 +1,7 @@
 """The GitHub client against answers as GitHub gives them, on loopback."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from repos.errors import (
 )
 from repos.forges.github import GitHub
 from repos.forges.resources import Check, CheckState, PullState, Review
+from tests.failures import failure
 from tests.loopback import Peer, Reply, Serve, answer_with, reset, serving
 
 SHOP, HEAD, OTHER, BASE, LANDED = "acme/shop", "a" * 40, "b" * 40, "c" * 40, "d" * 40
@@ -79,13 +80,6 @@ def serve() -> Iterator[Serve]:
 
 def client(peer: Peer) -> GitHub:
     return GitHub(base_url=f"{peer.url}/api/v3", token="t", deadline=5)
-
-
-def failure(kind: type[RemoteError], call: Callable[[], object]) -> Any:
-    with pytest.raises(RemoteError) as caught:
-        call()
-    assert type(caught.value) is kind, repr(caught.value)
-    return caught.value
 
 
 def merge(github: GitHub) -> Any:

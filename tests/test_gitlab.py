@@ -14,7 +14,8 @@ from repos.errors import (
 )
 from repos.forges.gitlab import GitLab
 from repos.forges.resources import Check, CheckState, PullState, Review
-from tests.forge_stand import BOT, MARKER, SHOP, WEB, failure
+from tests.failures import failure
+from tests.forge_stand import BOT, MARKER, SHOP, WEB
 from tests.gitlab_stand import Stand, gitlab, head, merge, running, stand
 
 __all__ = ["gitlab", "running", "stand"]

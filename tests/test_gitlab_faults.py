@@ -15,7 +15,8 @@ from repos.errors import (
     Unavailable,
 )
 from repos.forges.gitlab import GitLab
-from tests.forge_stand import SHOP, failure
+from tests.failures import failure
+from tests.forge_stand import SHOP
 from tests.gitlab_stand import Stand, gitlab, head, merge, running, stand
 
 __all__ = ["gitlab", "running", "stand"]

@@ -9,6 +9,7 @@ from chatops_site.sandbox.client import Sandbox
 from repos.builds import Build, Result, Triggered
 from repos.errors import Forbidden, NotFound, NotSupported, OutcomeUnknown, Refused
 from repos.jenkins import Jenkins
+from tests.failures import failure
 from tests.jenkins_client import (
     CASES,
     DEPLOY,
@@ -17,7 +18,6 @@ from tests.jenkins_client import (
     box,
     built,
     client,
-    failure,
     jenkins,
     running,
     sent,

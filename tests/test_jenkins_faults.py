@@ -19,7 +19,8 @@ from repos.errors import (
     Unavailable,
 )
 from repos.jenkins import LOG_CAP, LOG_WINDOW, Jenkins
-from tests.jenkins_client import TEST, box, built, client, failure, jenkins, running, sent, until
+from tests.failures import failure
+from tests.jenkins_client import TEST, box, built, client, jenkins, running, sent, until
 
 __all__ = ["box", "jenkins", "running"]
 
