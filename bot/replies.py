@@ -10,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from audit.record import Event, Fact, record
-from bot.platforms.base import SendFailed
+from bot.platforms.base import Outgoing, SendFailed
 from bot.platforms.clients import platform_for
 from bot.platforms.models import Bot
 from bot.runs.models import Reply, ReplyState, Run
@@ -139,10 +139,11 @@ def _deliver(bot: Bot | None, reply: Reply, now: datetime) -> str:
     if bot is None:
         return ""
     platform = platform_for(bot)
+    message = Outgoing(reply.text, final=reply.kind == Reply.Kind.FINAL, key=f"chatops-{reply.pk}")
     earlier = _earlier(reply) if platform.updates_in_place else ""
     if earlier:
-        return platform.update(reply.route, earlier, reply.text, now=now)
-    return platform.send(reply.route, reply.text, now=now)
+        return platform.update(reply.route, earlier, message, now=now)
+    return platform.send(reply.route, message, now=now)
 
 
 def _earlier(reply: Reply) -> str:

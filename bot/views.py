@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from audit.record import Event, Fact, record
 from bot import dispatch
-from bot.platforms.base import Challenge, Ignored, IncomingMessage, Rejected, Webhook
+from bot.platforms.base import Challenge, Ignored, IncomingMessage, Poll, Press, Rejected, Webhook
 from bot.platforms.clients import platform_for
 from bot.platforms.models import Bot
 from bot.sampling import Sampler
@@ -64,9 +64,11 @@ def _answered(request: Request, bot: str) -> HttpResponse:
     return HttpResponse()
 
 
-def _take(bot: Bot, parsed: IncomingMessage | Ignored) -> dispatch.Answer:
+def _take(bot: Bot, parsed: IncomingMessage | Ignored | Press | Poll) -> dispatch.Answer:
     if isinstance(parsed, Ignored):
         return dispatch.ignore(bot, parsed)
+    if isinstance(parsed, Press | Poll):
+        return dispatch.Answer.IGNORED
     return dispatch.accept(bot, parsed).answer
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bot.platforms.base import SendFailed
+from bot.platforms.base import Outgoing, SendFailed
 from bot.platforms.dingtalk import SESSION_ORIGINS, DingTalk, find_session
 from bot.platforms.models import Bot
 from chatops_site.sandbox.dingtalk import APP_SECRET
@@ -48,7 +48,9 @@ def no_call_but_to(origin: str) -> Iterator[None]:
 
 def test_it_answers_by_the_session_webhook_and_mentions_who_asked(street: Street) -> None:
     heard = street.hear("/merge 233")
-    sent = street.platform.send(heard.route, "✅ Merged **shop#233**  \nNext: `/x`", now=now())
+    sent = street.platform.send(
+        heard.route, Outgoing("✅ Merged **shop#233**  \nNext: `/x`"), now=now()
+    )
     (answer,) = street.answers()
     assert sent == ""
     assert answer["markdown"] == "✅ Merged **shop#233**  \nNext: `/x`"
@@ -61,7 +63,7 @@ def test_it_answers_by_the_session_webhook_and_mentions_who_asked(street: Street
 def test_it_goes_by_the_api_when_the_session_has_ended(street: Street) -> None:
     heard = street.hear()
     later = now() + timedelta(minutes=91)
-    assert street.platform.send(heard.route, "late", now=later)
+    assert street.platform.send(heard.route, Outgoing("late"), now=later)
     assert [answer["by"] for answer in street.answers()] == ["group"]
     assert "/robot/sendBySession" not in street.calls()
 
@@ -69,7 +71,7 @@ def test_it_goes_by_the_api_when_the_session_has_ended(street: Street) -> None:
 def test_it_goes_by_the_api_when_dingtalk_declines_the_session(street: Street) -> None:
     heard = street.hear(conversation="private")
     street.clock.advance(5_401)
-    street.platform.send(heard.route, "late", now=now())
+    street.platform.send(heard.route, Outgoing("late"), now=now())
     (answer,) = street.answers()
     assert (answer["by"], answer["conversation"]) == ("person", "cid-private-zhangsan")
 
@@ -77,7 +79,9 @@ def test_it_goes_by_the_api_when_dingtalk_declines_the_session(street: Street) -
 def test_it_fetches_one_token_for_many_messages(street: Street) -> None:
     route = street.hear().route | {"webhook": ""}
     threads = [
-        threading.Thread(target=street.platform.send, args=(route, "x"), kwargs={"now": now()})
+        threading.Thread(
+            target=street.platform.send, args=(route, Outgoing("x")), kwargs={"now": now()}
+        )
         for _ in range(5)
     ]
     for thread in threads:
@@ -90,15 +94,15 @@ def test_it_fetches_one_token_for_many_messages(street: Street) -> None:
 
 def test_it_fetches_a_new_token_once_when_the_old_one_is_refused(street: Street) -> None:
     route = street.hear().route | {"webhook": ""}
-    street.platform.send(route, "one", now=now())
+    street.platform.send(route, Outgoing("one"), now=now())
     street.chat.control("revoke_token", {})
-    street.platform.send(route, "two", now=now())
+    street.platform.send(route, Outgoing("two"), now=now())
     assert len(street.answers()) == 2
 
     street.faults.add("chat", mode="status", path_regex="/send$", status=401, times=-1)
     before = len(street.calls())
     with pytest.raises(SendFailed) as caught:
-        street.platform.send(route, "three", now=now())
+        street.platform.send(route, Outgoing("three"), now=now())
     assert not caught.value.retryable
     assert len(street.calls()) - before == 3
 
@@ -146,7 +150,7 @@ def test_a_reply_never_goes_where_a_body_wants_it(street: Street, webhook: str) 
     assert find_session(webhook, SESSION_ORIGINS) is None
     heard = street.hear()
     with no_call_but_to(street.origin):
-        street.platform.send(heard.route | {"webhook": webhook}, "secret", now=now())
+        street.platform.send(heard.route | {"webhook": webhook}, Outgoing("secret"), now=now())
     assert [answer["by"] for answer in street.answers()] == ["group"]
 
 
@@ -159,7 +163,7 @@ def test_a_reply_never_goes_to_another_port_of_the_same_host(street: Street) -> 
         "https://oapi.dingtalk.com/robot/sendBySession?session=x",
     ):
         with no_call_but_to(street.origin):
-            street.platform.send(heard.route | {"webhook": webhook}, "x", now=now())
+            street.platform.send(heard.route | {"webhook": webhook}, Outgoing("x"), now=now())
     assert street.trap.received == []
     assert "/robot/sendBySession" not in street.calls()
 
@@ -178,7 +182,7 @@ def test_a_redirect_is_not_followed(street: Street) -> None:
         "chat", mode="redirect", path_regex="sendBySession", status=307, location=location
     )
     with no_call_but_to(street.origin), pytest.raises(SendFailed):
-        street.platform.send(heard.route, "x", now=now())
+        street.platform.send(heard.route, Outgoing("x"), now=now())
 
 
 @pytest.mark.parametrize(
@@ -198,7 +202,7 @@ def test_a_failed_reply_says_whether_a_retry_helps(
     heard = street.hear()
     street.faults.add("chat", path_regex="sendBySession", **fault)
     with pytest.raises(SendFailed) as caught:
-        street.platform.send(heard.route, "x", now=now())
+        street.platform.send(heard.route, Outgoing("x"), now=now())
     assert caught.value.retryable is retryable
     assert caught.value.retry_after == (7 if "retry_after" in fault else None)
     assert caught.value.sentence.endswith(".")
@@ -207,36 +211,40 @@ def test_a_failed_reply_says_whether_a_retry_helps(
 def test_over_the_limit_the_reply_waits(street: Street) -> None:
     heard = street.hear()
     street.chat.control("limit", {"per_minute": 1})
-    street.platform.send(heard.route, "one", now=now())
+    street.platform.send(heard.route, Outgoing("one"), now=now())
     for route in (heard.route, heard.route | {"webhook": ""}):
         with pytest.raises(SendFailed) as caught:
-            street.platform.send(route, "two", now=now())
+            street.platform.send(route, Outgoing("two"), now=now())
         assert caught.value.retryable
         assert caught.value.retry_after == 60
     street.clock.advance(61)
-    street.platform.send(heard.route, "two", now=now())
+    street.platform.send(heard.route, Outgoing("two"), now=now())
 
 
 def test_a_private_reply_without_a_staff_id_has_no_way(street: Street) -> None:
     tamper = {"body": {"senderStaffId": None}}
     route = street.hear(conversation="private", tamper=tamper).route | {"webhook": ""}
     with pytest.raises(SendFailed, match="no staff id") as caught:
-        street.platform.send(route, "x", now=now())
+        street.platform.send(route, Outgoing("x"), now=now())
     assert not caught.value.retryable
 
 
 def test_a_receiver_or_conversation_unknown_to_dingtalk_is_told(street: Street) -> None:
     route = street.hear().route | {"webhook": ""}
     with pytest.raises(SendFailed, match="does not know"):
-        street.platform.send(route | {"private": True, "staff_id": "gone"}, "x", now=now())
+        street.platform.send(
+            route | {"private": True, "staff_id": "gone"}, Outgoing("x"), now=now()
+        )
     with pytest.raises(SendFailed, match="openConversationId"):
-        street.platform.send(route | {"conversation": "gone"}, "x", now=now())
+        street.platform.send(route | {"conversation": "gone"}, Outgoing("x"), now=now())
 
 
 def test_a_long_reply_is_cut_and_its_code_block_closed(street: Street) -> None:
     heard = street.hear()
     log = "\n".join(f"line {n}" for n in range(2_000))
-    street.platform.send(heard.route, f"[**job**](http://x) \\#1\n```\n{log}\n```", now=now())
+    street.platform.send(
+        heard.route, Outgoing(f"[**job**](http://x) \\#1\n```\n{log}\n```"), now=now()
+    )
     (answer,) = street.answers()
     assert len(answer["markdown"]) <= 4_000
     assert answer["markdown"].endswith("\n```\n…")
@@ -253,7 +261,7 @@ def test_a_long_reply_is_cut_and_its_code_block_closed(street: Street) -> None:
     ],
 )
 def test_a_title_is_the_first_line_without_markup(street: Street, text: str, title: str) -> None:
-    street.platform.send(street.hear().route, text, now=now())
+    street.platform.send(street.hear().route, Outgoing(text), now=now())
     assert street.answers()[0]["title"] == title
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils.module_loading import import_string
 
 from bot.platforms import PLATFORMS
-from bot.platforms.base import Platform, Rejected, Webhook
+from bot.platforms.base import Outgoing, Platform, Rejected, Webhook
 from bot.platforms.clients import platform_for
 from bot.platforms.console import Console
 from bot.platforms.dingtalk import DingTalk
@@ -28,7 +28,7 @@ def test_the_console_has_no_webhook_and_needs_no_network() -> None:
     console = Console(Bot(name="console", platform="console"))
     with pytest.raises(Rejected):
         console.receive(Webhook("POST", {}, {}, b""), now=datetime.now(UTC))
-    assert console.send({}, "text", now=datetime.now(UTC)) == ""
+    assert console.send({}, Outgoing("text"), now=datetime.now(UTC)) == ""
     assert "manage.py say" in console.check()
 
 

@@ -128,4 +128,5 @@ def test_every_encrypted_column_there_is_takes_part() -> None:
         "repos.forge.webhook_secret",
         "repos.jenkinsserver.token",
         "bot.bot.secrets",
+        "bot.platformtoken.value",
     }

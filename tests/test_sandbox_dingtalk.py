@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from bot.platforms.base import IncomingMessage
+from bot.platforms.base import IncomingMessage, Outgoing
 from chatops_site.sandbox.dingtalk import CORP
 from tests.dingtalk_street import Street, now, street_fixture, whole_street_fixture
 
@@ -91,9 +91,9 @@ def test_the_page_sees_a_message_from_sending_to_done(street: Street) -> None:
 
     body = {"person": "zhangsan", "conversation": "cid-dev", "text": "/help"}
     assert street.ask("POST", "/chat/say", body)[0] == 200
-    street.platform.send(_first(street).route, "⏳ under way", now=now())
+    street.platform.send(_first(street).route, Outgoing("⏳ under way"), now=now())
     assert _stage(street) == "running"
-    street.platform.send(street.stub.received[0].route, "✅ done", now=now())
+    street.platform.send(street.stub.received[0].route, Outgoing("✅ done"), now=now())
     assert _stage(street) == "done"
 
 

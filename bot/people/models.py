@@ -164,6 +164,8 @@ class AccessRequest(models.Model):
     external_id = models.CharField(_("id on the platform"), max_length=200)
     shown_name = models.CharField(_("name shown then"), max_length=100, blank=True)
     conversation = models.CharField(_("conversation"), max_length=200, blank=True)
+    # When the platform was asked for the name of somebody whose messages tell none.
+    name_asked_at = models.DateTimeField(null=True, editable=False)
     state = models.CharField(
         _("state"), max_length=10, choices=State.choices, default=State.WAITING
     )
@@ -181,3 +183,16 @@ class AccessRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.platform} {self.external_id}"
+
+
+class LinkCode(models.Model):
+    """A code that a signed-in person typed in chat links the account it came from. Kept as a digest."""
+
+    person = models.OneToOneField(Person, models.CASCADE)
+    digest = models.CharField(max_length=64, unique=True)
+    until = models.DateTimeField()
+    # Wrong codes that were typed for it; after five it is no code any more.
+    tries = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.person)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
-from bot.platforms.base import Parsed, Platform, Rejected, SendFailed, Setting, Webhook
+from bot.platforms.base import Outgoing, Parsed, Platform, Rejected, SendFailed, Setting, Webhook
 from repos.clients import forge_client
 from repos.errors import RateLimited, RemoteError
 from repos.forges.base import ForgeClient
@@ -23,30 +23,36 @@ _COMMAND: Final = re.compile(r"^(?=/)", re.MULTILINE)
 
 
 class Comments(Platform):
-    updates_in_place = True
     settings = (Setting("forge"),)
+
+    @property
+    def updates_in_place(self) -> bool:
+        return True
 
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
         raise Rejected("no_chat")
 
-    def send(self, route: Mapping[str, Any], text: str, *, now: datetime) -> str:
+    def send(self, route: Mapping[str, Any], message: Outgoing, *, now: datetime) -> str:
         """Looks first: a comment whose answer was lost is not written twice."""
         client, mark = self._client(), _mark(route)
         try:
             there = client.comments(route["path"], route["number"], limit=LOOKED_THROUGH)
             known = next((one for one in there if mark in one.body), None)
             if known is not None:
-                return self.update(route, known.id, text, now=now)
-            return client.comment(route["path"], route["number"], _written(text, mark)).id
+                return self.update(route, known.id, message, now=now)
+            return client.comment(route["path"], route["number"], _written(message.text, mark)).id
         except RemoteError as problem:
             raise _failed(problem, now) from problem
 
     def update(
-        self, route: Mapping[str, Any], external_id: str, text: str, *, now: datetime
+        self, route: Mapping[str, Any], external_id: str, message: Outgoing, *, now: datetime
     ) -> str:
         try:
             self._client().edit_comment(
-                route["path"], route["number"], external_id, _written(text, _mark(route))
+                route["path"],
+                route["number"],
+                external_id,
+                _written(message.text, _mark(route)),
             )
         except RemoteError as problem:
             raise _failed(problem, now) from problem

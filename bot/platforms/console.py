@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from bot.platforms.base import Parsed, Platform, Rejected, Webhook
+from bot.platforms.base import Outgoing, Parsed, Platform, Rejected, Webhook
 
 
 class Console(Platform):
@@ -15,7 +15,7 @@ class Console(Platform):
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
         raise Rejected("no_webhook")
 
-    def send(self, route: Mapping[str, Any], text: str, *, now: datetime) -> str:
+    def send(self, route: Mapping[str, Any], message: Outgoing, *, now: datetime) -> str:
         return ""
 
     def check(self) -> str:

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 import re
-import unicodedata
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -20,6 +19,8 @@ from django.utils.translation import gettext as _
 from bot.platforms.base import (
     Ignored,
     IncomingMessage,
+    Outgoing,
+    Pace,
     Parsed,
     Platform,
     Proof,
@@ -31,7 +32,19 @@ from bot.platforms.base import (
 )
 from bot.platforms.dingtalk_api import OpenApi, check_limits, limited, post, told
 from bot.platforms.models import Bot
-from chatops_site.kit import strict_json
+from bot.platforms.reading import (
+    BLANKS,
+    LONGEST_ID,
+    LONGEST_TENANT,
+    Unusable,
+    check_kind,
+    count,
+    origins_of,
+    parse_object,
+    readable,
+    shown,
+    word,
+)
 from chatops_site.kit.http import Client
 
 API_BASE: Final = "https://api.dingtalk.com"
@@ -40,9 +53,6 @@ SESSION_PATH: Final = "/robot/sendBySession?"
 WINDOW: Final = timedelta(hours=1)
 LONGEST_TEXT: Final = 4_000
 LONGEST_TITLE: Final = 64
-# Of the columns that keep them.
-LONGEST_ID: Final = 200
-LONGEST_TENANT: Final = 100
 DEADLINE: Final = 10.0
 SMALL_SKEW: Final = 2
 
@@ -50,18 +60,11 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _STAMP: Final = re.compile(r"[0-9]{13}")
 _WEBHOOK: Final = re.compile(r"[\x21-\x7e]{1,1000}")
 _SESSION_QUERY: Final = re.compile(r"[A-Za-z0-9=&%._~+/-]{1,600}")
-_ORIGIN: Final = re.compile(r"https?://[^/?#@\\]+")
 _MENTION: Final = re.compile(r"@\S+")
 _LINK: Final = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 _MARKUP: Final = re.compile(r"^[#>\s-]+|\\(.)|\*\*|`")
-_BLANKS: Final = "".join(c for c in map(chr, range(0x3001)) if c.isspace()) + "\u200b"
-_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _PRIVATE: Final = {"1": True, "2": False}
 _LIMIT_CODES: Final = frozenset({90002, 90018, 90019, 90030, 130101})
-
-
-class _Unusable(Exception):
-    """Authentic, but nothing that could be run; the text is the reason for the audit."""
 
 
 class DingTalk(Platform):
@@ -75,21 +78,25 @@ class DingTalk(Platform):
         Setting("api_base", required=False),
     )
     secrets = (Setting("app_secret"), Setting("app_secret_old", required=False))
+    # The 21st in a minute silences the robot for ten.
+    paces = (Pace(20, 60.0),)
 
     def __init__(self, bot: Bot) -> None:
         super().__init__(bot)
-        base = self._setting("api_base")
+        base = self.setting("api_base")
         self._api = OpenApi(
             Client(base or API_BASE, deadline=DEADLINE),
-            app_key=self._setting("app_key"),
-            app_secret=self._secret("app_secret"),
+            bot,
+            app_key=self.setting("app_key"),
+            app_secret=self.secret("app_secret"),
         )
         self._sessions = {
-            origin: Client(origin, deadline=DEADLINE) for origin in _session_origins(base)
+            origin: Client(origin, deadline=DEADLINE)
+            for origin in origins_of(base, SESSION_ORIGINS)
         }
 
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
-        _check_form(webhook)
+        check_kind(webhook, "application/json")
         signed_at = self._verify(webhook.headers, now=now)
         proof = _proof(webhook)
         try:
@@ -100,27 +107,23 @@ class DingTalk(Platform):
 
     def _read(self, webhook: Webhook, proof: Proof, *, signed_at: int) -> Parsed:
         try:
-            payload = strict_json.parse(webhook.body)
-        except strict_json.Malformed:
-            raise Rejected("malformed", status=400) from None
-        except strict_json.TooMuch:
-            return Ignored("schema", proof=proof)
-        if not isinstance(payload, dict):
-            raise Rejected("malformed", status=400)
+            payload = parse_object(webhook.body)
+        except Unusable as unusable:
+            return Ignored(str(unusable), proof=proof)
         self._check_receiver(payload)
         try:
             return replace(_message(payload, webhook, signed_at=signed_at), proof=proof)
-        except _Unusable as unusable:
+        except Unusable as unusable:
             return Ignored(str(unusable), _message_id(payload), proof)
 
-    def send(self, route: Mapping[str, Any], text: str, *, now: datetime) -> str:
-        message = _markdown(text)
-        if self._send_by_session(route, message, now=now):
+    def send(self, route: Mapping[str, Any], message: Outgoing, *, now: datetime) -> str:
+        written = _markdown(message.text)
+        if self._send_by_session(route, written, now=now):
             return ""
-        return self._send_by_api(route, message)
+        return self._send_by_api(route, written)
 
     def check(self) -> str:
-        key, seconds = self._setting("app_key"), abs(round(self._api.ask_clock()))
+        key, seconds = self.setting("app_key"), abs(round(self._api.ask_clock()))
         if seconds <= SMALL_SKEW:
             agrees = _("DingTalk knows the app key %(key)s, and its clock agrees with ours.")
             return agrees % {"key": key}
@@ -128,12 +131,6 @@ class DingTalk(Platform):
             "DingTalk knows the app key %(key)s. Its clock and ours differ by "
             "%(seconds)s s: set the portal's clock, or messages will be refused as too old."
         ) % {"key": key, "seconds": seconds}
-
-    def _setting(self, name: str) -> str:
-        return str(self.bot.settings.get(name) or "")
-
-    def _secret(self, name: str) -> str:
-        return str((self.bot.secrets or {}).get(name) or "")
 
     def _verify(self, headers: Mapping[str, str], *, now: datetime) -> int:
         """The signed milliseconds. Whoever passes knew the secret within the last hour."""
@@ -152,11 +149,11 @@ class DingTalk(Platform):
         return int(stamp)
 
     def _live_secrets(self) -> list[str]:
-        found = (self._secret(secret.name) for secret in self.secrets)
+        found = (self.secret(secret.name) for secret in self.secrets)
         return [value for value in found if value]
 
     def _check_receiver(self, payload: Mapping[str, Any]) -> None:
-        corp, robot = self._setting("corp_id"), self._setting("robot_code")
+        corp, robot = self.setting("corp_id"), self.setting("robot_code")
         if not corp or payload.get("chatbotCorpId") != corp:
             raise Rejected("wrong_tenant")
         if not robot or payload.get("robotCode") != robot:
@@ -193,7 +190,7 @@ class DingTalk(Platform):
             path,
             {
                 **target,
-                "robotCode": self._setting("robot_code"),
+                "robotCode": self.setting("robot_code"),
                 "msgKey": "sampleMarkdown",
                 "msgParam": json.dumps(message, ensure_ascii=False),
             },
@@ -227,14 +224,6 @@ def _is_signed(stamp: str, given: str, secret: str) -> bool:
     return hmac.compare_digest(sign(stamp, secret).encode(), given.encode("utf-8", "replace"))
 
 
-def _check_form(webhook: Webhook) -> None:
-    kind = webhook.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Rejected("content_type", status=415)
-    if webhook.headers.get("content-encoding"):
-        raise Rejected("content_encoding", status=415)
-
-
 def _milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
@@ -242,27 +231,27 @@ def _milliseconds(moment: datetime) -> int:
 def _message(payload: Mapping[str, Any], webhook: Webhook, *, signed_at: int) -> IncomingMessage:
     read = _TEXTS.get(str(payload.get("msgtype")))
     if read is None:
-        raise _Unusable("not_text")
+        raise Unusable("not_text")
     if payload.get("senderId") and payload.get("senderId") == payload.get("chatbotUserId"):
-        raise _Unusable("own_message")
-    conversation, private = _word(payload, "conversationId", LONGEST_ID), _is_private(payload)
-    staff_id = _word(payload, "senderStaffId", LONGEST_ID, optional=True)
+        raise Unusable("own_message")
+    conversation, private = word(payload, "conversationId", LONGEST_ID), _is_private(payload)
+    staff_id = word(payload, "senderStaffId", LONGEST_ID, optional=True)
     return IncomingMessage(
         platform="dingtalk",
-        message_id=_word(payload, "msgId", LONGEST_ID),
+        message_id=word(payload, "msgId", LONGEST_ID),
         sender=Sender(
-            tenant=_word(payload, "senderCorpId", LONGEST_TENANT, optional=True),
+            tenant=word(payload, "senderCorpId", LONGEST_TENANT, optional=True),
             id=staff_id,
-            name=_shown(payload.get("senderNick"), longest=100),
+            name=shown(payload.get("senderNick"), longest=100),
         ),
         conversation=conversation,
-        conversation_name=_shown(payload.get("conversationTitle"), longest=200),
+        conversation_name=shown(payload.get("conversationTitle"), longest=200),
         private=private,
-        text=_readable(read(payload)).strip(_BLANKS),
+        text=readable(read(payload)).strip(BLANKS),
         sent_at=_sent_at(payload, signed_at),
         route={
             "webhook": _webhook_text(payload.get("sessionWebhook")),
-            "expires": _count(payload, "sessionWebhookExpiredTime", 0),
+            "expires": count(payload, "sessionWebhookExpiredTime", 0),
             "conversation": conversation,
             "private": private,
             "staff_id": staff_id,
@@ -282,9 +271,9 @@ def _proof(webhook: Webhook) -> Proof:
 def _plain_text(payload: Mapping[str, Any]) -> str:
     content = payload.get("text")
     if not isinstance(content, dict) or not isinstance(content.get("content"), str):
-        raise _Unusable("schema")
+        raise Unusable("schema")
     if content.get("isReplyMsg") or content.get("repliedMsg"):
-        raise _Unusable("quote")
+        raise Unusable("quote")
     return str(content["content"])
 
 
@@ -293,14 +282,14 @@ def _rich_text(payload: Mapping[str, Any]) -> str:
     content = payload.get("content")
     pieces = content.get("richText") if isinstance(content, dict) else None
     if not isinstance(pieces, list) or not all(isinstance(piece, dict) for piece in pieces):
-        raise _Unusable("schema")
+        raise Unusable("schema")
     texts = [piece["text"] for piece in pieces if piece.get("text") is not None]
     if not all(isinstance(text, str) for text in texts):
-        raise _Unusable("schema")
-    lines = [text.strip(_BLANKS) for text in texts]
+        raise Unusable("schema")
+    lines = [text.strip(BLANKS) for text in texts]
     mention = _MENTION.match(lines[0]) if lines else None
     if mention is not None:
-        lines[0] = lines[0][mention.end() :].strip(_BLANKS)
+        lines[0] = lines[0][mention.end() :].strip(BLANKS)
     return "\n".join(line for line in lines if line)
 
 
@@ -310,47 +299,17 @@ _TEXTS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
 }
 
 
-def _readable(text: str) -> str:
-    if not strict_json.is_clean(text):
-        raise _Unusable("bad_text")
-    return text
-
-
-def _word(payload: Mapping[str, Any], name: str, longest: int, *, optional: bool = False) -> str:
-    value = payload.get(name)
-    if optional and value in (None, ""):
-        return ""
-    if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value:
-        raise _Unusable("schema")
-    return _readable(value)
-
-
-def _count(payload: Mapping[str, Any], name: str, default: int) -> int:
-    value = payload.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise _Unusable("schema")
-    return value
-
-
 def _is_private(payload: Mapping[str, Any]) -> bool:
     kind = payload.get("conversationType")
     if not isinstance(kind, str) or kind not in _PRIVATE:
-        raise _Unusable("schema")
+        raise Unusable("schema")
     return _PRIVATE[kind]
 
 
 def _sent_at(payload: Mapping[str, Any], signed_at: int) -> datetime:
     """The body's time only where it is the earlier one: a replay cannot make itself younger."""
-    earliest = min(_count(payload, "createAt", signed_at), signed_at)
+    earliest = min(count(payload, "createAt", signed_at), signed_at)
     return _EPOCH + timedelta(milliseconds=earliest)
-
-
-def _shown(value: object, *, longest: int) -> str:
-    """A name for display only, without what could change how the rest of the line is read."""
-    if not isinstance(value, str):
-        return ""
-    seen = (c for c in value if unicodedata.category(c) not in {"Cc", "Cs"} and c not in _BIDI)
-    return unicodedata.normalize("NFC", "".join(seen))[:longest]
 
 
 def _webhook_text(value: object) -> str:
@@ -359,18 +318,9 @@ def _webhook_text(value: object) -> str:
 
 def _message_id(payload: Mapping[str, Any]) -> str:
     try:
-        return _word(payload, "msgId", LONGEST_ID, optional=True)
-    except _Unusable:
+        return word(payload, "msgId", LONGEST_ID, optional=True)
+    except Unusable:
         return ""
-
-
-def _session_origins(api_base: str) -> tuple[str, ...]:
-    """Where replies may go: DingTalk's two hosts, or only the one that the bot is set to."""
-    if not api_base:
-        return SESSION_ORIGINS
-    origin = _ORIGIN.match(api_base)
-    # A stand-in or a proxy may serve DingTalk's paths below one of its own.
-    return tuple({origin[0]: None, api_base.rstrip("/"): None}) if origin else ()
 
 
 def _group(route: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

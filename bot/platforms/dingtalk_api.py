@@ -1,4 +1,4 @@
-"""DingTalk's API: the access token that threads share, and what its answers mean.
+"""DingTalk's API: calls under its access token, and what its answers mean.
 
 https://open.dingtalk.com/document/orgapp/obtain-the-access_token-of-an-internal-app
 https://open.dingtalk.com/document/orgapp/the-robot-sends-a-group-message
@@ -7,39 +7,35 @@ https://open.dingtalk.com/document/orgapp/the-robot-sends-a-group-message
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from threading import Lock
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
 from bot.platforms.base import SendFailed
+from bot.platforms.models import Bot
+from bot.platforms.tokens import Granted, Tokens
 from chatops_site.kit.http import Answer, BadAnswer, Client, HttpError
 
-# Fetching a token often is throttled, and one about to end is no use on the way.
-_TOKEN_MARGIN: Final = 300.0
-_DAY: Final = 86_400
 # After 20 messages in a minute a robot is silenced for ten, so a minute's pause is the least.
 _LIMIT_PAUSE: Final = 60.0
 
 
 class OpenApi:
-    """Calls under one access token, which is fetched once and shared by all threads."""
+    """Calls under the robot's access token."""
 
-    def __init__(self, client: Client, *, app_key: str, app_secret: str) -> None:
+    def __init__(self, client: Client, bot: Bot, *, app_key: str, app_secret: str) -> None:
         self._client = client
         self._app_key = app_key
         self._app_secret = app_secret
-        self._lock = Lock()
-        self._token = ""
-        self._until = 0.0
+        self._tokens = Tokens(bot, lambda: self._granted(self._fetch()))
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """What DingTalk says to it; SendFailed for anything but 200."""
-        token = self._current()
+        token = self._tokens.current()
         answer = self._send(path, body, token)
         if answer.status == 401:
-            self._forget(token)
-            answer = self._send(path, body, self._current())
+            self._tokens.forget(token)
+            answer = self._send(path, body, self._tokens.current())
         if answer.status != 200:
             raise self._refusal(answer)
         return told(answer)
@@ -47,6 +43,7 @@ class OpenApi:
     def ask_clock(self) -> float:
         """Fetches a token; how many seconds DingTalk's clock is ahead of ours (0: told none)."""
         answer, began = self._fetch(), time.time()
+        self._granted(answer)
         try:
             theirs = parsedate_to_datetime(answer.headers.get("Date", ""))
             return theirs.timestamp() - began
@@ -58,29 +55,18 @@ class OpenApi:
         check_limits(answer)
         return answer
 
-    def _current(self) -> str:
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._fetch()
-            return self._token
-
-    def _forget(self, token: str) -> None:
-        with self._lock:
-            if self._token == token:
-                self._until = 0.0
-
     def _fetch(self) -> Answer:
         body = {"appKey": self._app_key, "appSecret": self._app_secret}
         answer = post(self._client, "/v1.0/oauth2/accessToken", body)
         check_limits(answer)
+        return answer
+
+    def _granted(self, answer: Answer) -> Granted:
         said = told(answer)
         token, seconds = said.get("accessToken"), said.get("expireIn")
         if answer.status != 200 or not isinstance(token, str) or not token:
             raise self._refusal(answer)
-        lasts = float(min(seconds, _DAY)) if isinstance(seconds, int) else 0.0
-        self._token = token
-        self._until = time.monotonic() + max(lasts - _TOKEN_MARGIN, lasts / 2)
-        return answer
+        return Granted(token, float(seconds) if isinstance(seconds, int) else 0.0)
 
     def _refusal(self, answer: Answer) -> SendFailed:
         said = told(answer)

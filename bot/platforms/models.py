@@ -5,7 +5,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from bot.platforms import PLATFORMS
-from chatops_site.kit.secrets import EncryptedJSONField
+from chatops_site.kit.secrets import EncryptedField, EncryptedJSONField
 from repos.models import Repository, validate_name
 
 
@@ -56,3 +56,49 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.external_id
+
+
+class PlatformToken(models.Model):
+    """A bot's access token, as all processes share it; made for the settings and secrets that mark tells."""
+
+    bot = models.ForeignKey(Bot, models.CASCADE)
+    name = models.CharField(max_length=20)
+    mark = models.CharField(max_length=64)
+    value = EncryptedField(default="")
+    until = models.DateTimeField()
+    # Whoever renews it has until then; the others wait.
+    renewed_by = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint("bot", "name", name="platform_token_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.bot_id}"
+
+
+class ConnectionState(models.TextChoices):
+    CONNECTING = "connecting", _("connecting")
+    CONNECTED = "connected", _("connected")
+    WAITING = "waiting", _("waiting before the next try")
+    STOPPED = "stopped", _("stopped")
+
+
+class Connection(models.Model):
+    """One process of manage.py connect: how its bot's outgoing connection is."""
+
+    bot = models.ForeignKey(Bot, models.CASCADE, related_name="connections")
+    holder = models.CharField(max_length=200)
+    state = models.CharField(max_length=10, choices=ConnectionState.choices)
+    # Since when it is in that state; its newest sign of life; when something last came over it.
+    since = models.DateTimeField()
+    at = models.DateTimeField()
+    heard_at = models.DateTimeField(null=True)
+    taken = models.PositiveBigIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
+    problem = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint("bot", "holder", name="connection_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.holder}: {self.state}"

@@ -223,11 +223,18 @@ class Reply(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     route = models.JSONField(default=dict)
     text = models.TextField()
+    # What can be pressed below it: [{"label", "line", "sha", "tone"}].
+    offers = models.JSONField(default=list)
+    # The conversation, for its pace, and the message it answers, where the platform comes for the answer.
+    place = models.CharField(max_length=200, blank=True)
+    answers = models.CharField(max_length=200, blank=True)
     state = models.CharField(max_length=10, choices=ReplyState.choices, default=ReplyState.WAITING)
     due_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
+    # Of the newest try, which the platform counted whatever came of it.
+    tried_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
     external_id = models.CharField(max_length=200, blank=True)
     error = models.CharField(max_length=300, blank=True)
@@ -242,10 +249,36 @@ class Reply(models.Model):
                 condition=models.Q(state__in=("waiting", "sending")),
                 name="reply_ready",
             ),
+            models.Index("bot", "tried_at", name="reply_pace"),
+            models.Index(
+                "bot", "answers", condition=~models.Q(answers=""), name="reply_of_message"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} · run {self.run_id}"
+
+
+class Button(models.Model):
+    """What a button under a reply stands for: a line as if it were typed by whoever presses it.
+
+    The platform knows the token alone. A line that changes something is taken once.
+    """
+
+    token = models.CharField(max_length=40, unique=True)
+    bot = models.ForeignKey(Bot, models.CASCADE)
+    reply = models.ForeignKey(Reply, models.CASCADE, related_name="buttons")
+    label = models.CharField(max_length=40)
+    tone = models.CharField(max_length=10, blank=True)
+    line = models.CharField(max_length=300)
+    # The commit that the reply spoke of: another one is not meant.
+    sha = models.CharField(max_length=64, blank=True)
+    conversation = models.CharField(max_length=200)
+    made_at = models.DateTimeField()
+    taken_by = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="+")
+
+    def __str__(self) -> str:
+        return self.label
 
 
 class Heartbeat(models.Model):

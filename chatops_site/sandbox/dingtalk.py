@@ -109,7 +109,7 @@ class DingTalk:
         packet = self._tampered(body, tamper)
         self._sent[body["msgId"]] = packet
         self.talk.update(message, message_id=body["msgId"])
-        return Delivery(self._portal, self.talk, message, packet)
+        return Delivery(lambda: self._portal.post(packet), self.talk, message)
 
     def answer(self, request: Request) -> Response:
         match = self._router.find(request.method, request.segments)

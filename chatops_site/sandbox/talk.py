@@ -5,6 +5,7 @@ import http.client
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,10 +58,12 @@ CONVERSATIONS = (
 
 @dataclass(frozen=True)
 class Packet:
-    """A webhook as it goes out: kept, so that it can be sent again, whole or in part."""
+    """A webhook as it goes out: kept, so that it can be sent again, whole or in part. query: "a=b&c=d"."""
 
     headers: dict[str, str]
     body: bytes
+    query: str = ""
+    method: str = "POST"
 
 
 class Talk:
@@ -138,25 +141,39 @@ def _waits(message: Message, conversation: str) -> bool:
     return bool(message["conversation"] == conversation and stage != "done")
 
 
+@dataclass(frozen=True)
+class Answered:
+    """How the portal took a delivery; status 0: not at all."""
+
+    status: int
+    milliseconds: float
+    error: str = ""
+    body: bytes = field(default=b"", repr=False)
+
+    def told(self) -> dict[str, Any]:
+        return {"status": self.status, "milliseconds": self.milliseconds, "error": self.error}
+
+
 class Portal:
-    """Where webhooks go: keep-alive connections, as DingTalk's gateway has them."""
+    """Where webhooks go: keep-alive connections, as the platforms' gateways have them."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._place, self.path = parts.netloc, parts.path
         self._idle: deque[http.client.HTTPConnection] = deque()
 
-    def post(self, packet: Packet) -> dict[str, Any]:
-        """What became of it: status (0: no answer), milliseconds, and the error if any."""
+    def post(self, packet: Packet) -> Answered:
+        """What became of it."""
         began = time.perf_counter()
         try:
-            status, error = self._post(packet), ""
+            status, body = self._post(packet)
+            error = ""
         except (OSError, http.client.HTTPException) as failure:
-            status, error = 0, f"{type(failure).__name__}: {failure}"
+            status, body, error = 0, b"", f"{type(failure).__name__}: {failure}"
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
-        return {"status": status, "milliseconds": milliseconds, "error": error}
+        return Answered(status, milliseconds, error, body)
 
-    def _post(self, packet: Packet) -> int:
+    def _post(self, packet: Packet) -> tuple[int, bytes]:
         try:
             idle = self._idle.pop()
         except IndexError:
@@ -170,52 +187,53 @@ class Portal:
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._place, timeout=_ANSWER_SECONDS)
 
-    def _exchange(self, connection: http.client.HTTPConnection, packet: Packet) -> int:
+    def _exchange(
+        self, connection: http.client.HTTPConnection, packet: Packet
+    ) -> tuple[int, bytes]:
+        path = f"{self.path}?{packet.query}" if packet.query else self.path
         try:
-            connection.request("POST", self.path, packet.body, packet.headers)
+            connection.request(packet.method, path, packet.body or None, packet.headers)
             answer = connection.getresponse()
-            answer.read()
+            body = answer.read()
         except BaseException:
             connection.close()
             raise
         if connection.sock is not None:
             self._idle.append(connection)
-        return answer.status
+        return answer.status, body
 
 
 @dataclass
 class Delivery:
-    """One message on its way to the portal."""
+    """One message or press on its way to the portal. push brings it there once; hear gets each answer's body."""
 
-    _portal: Portal
+    _push: Callable[[], Answered]
     _talk: Talk
-    _message: Message
-    _packet: Packet = field(repr=False)
-
-    @property
-    def message(self) -> Message:
-        return self._message
+    message: Message
+    _hear: Callable[[bytes], None] = lambda body: None
 
     def send(self, times: int = 1) -> dict[str, Any]:
-        """Delivers the same bytes that many times at once; the first answer is the one told."""
-        told: list[dict[str, Any]] = []
+        """Delivers the same that many times at once; the first answer is the one told."""
+        told: list[Answered] = []
         threads = [
-            threading.Thread(target=lambda: told.append(self._portal.post(self._packet)))
+            threading.Thread(target=lambda: told.append(self._push()), daemon=True)
             for _ in range(times - 1)
         ]
         for thread in threads:
-            thread.daemon = True
             thread.start()
-        first = self._portal.post(self._packet)
+        first = self._push()
         for thread in threads:
             thread.join()
-        stage = {200: "acknowledged", 0: "unreachable"}.get(first["status"], "rejected")
-        self._talk.move_delivery(self._message, stage, times=times, **first)
+        stage = {200: "acknowledged", 0: "unreachable"}.get(first.status, "rejected")
+        self._talk.move_delivery(self.message, stage, times=times, **first.told())
+        for answered in (first, *told):
+            if answered.status == 200 and answered.body:
+                self._hear(answered.body)
         return {
-            **first,
-            "message_id": self._message["message_id"],
-            "n": self._message["n"],
-            "statuses": [first["status"], *(one["status"] for one in told)],
+            **first.told(),
+            "message_id": self.message["message_id"],
+            "n": self.message["n"],
+            "statuses": [first.status, *(one.status for one in told)],
         }
 
     def send_later(self) -> None:

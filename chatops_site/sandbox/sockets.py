@@ -1,0 +1,32 @@
+"""Where the portal's outgoing connections arrive: one port of loopback for the sockets of all stand-ins."""
+
+import threading
+from collections.abc import Mapping
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
+
+from chatops_site.sandbox.stand import SocketHandler
+
+LARGEST = 1_000_000
+
+
+def open_sockets(handlers: Mapping[str, SocketHandler]) -> str:
+    """Listens on a free port; gives back its origin, such as ws://127.0.0.1:40123."""
+
+    def _handle(connection: ServerConnection) -> None:
+        request = connection.request
+        path = (request.path if request else "").partition("?")[0]
+        handler = handlers.get(path)
+        if handler is None:
+            connection.close(4004, "no such path")
+            return
+        try:
+            handler(connection)
+        except ConnectionClosed:
+            return
+
+    # Stand-ins ping for themselves, in their platforms' own ways.
+    server: Server = serve(_handle, "127.0.0.1", 0, ping_interval=None, max_size=LARGEST)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
