@@ -76,6 +76,8 @@ class IncomingMessage:
     private: bool
     text: str
     sent_at: datetime
+    # The platform's own slash command that stood before it ("/ops"); it may be the name of one of ours.
+    slash: str = ""
     # Of the repository whose pull request it was said under, for a comment at a forge.
     repository_id: int | None = None
     route: dict[str, Any] = field(default_factory=dict)
