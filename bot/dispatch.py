@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -13,9 +13,9 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from audit.record import Event, Fact, printable, record
-from bot import replies
+from bot import language, replies
 from bot.commands.base import Target
-from bot.commands.registry import commands
+from bot.commands.registry import commands, specs
 from bot.commands.targets import Place
 from bot.people.logins import with_login
 from bot.people.models import AccessRequest, Account, Person
@@ -23,7 +23,8 @@ from bot.phrasing import NotACommand
 from bot.platforms.base import Ignored, IncomingMessage, Proof
 from bot.platforms.models import Bot, Conversation
 from bot.runs import wake
-from bot.runs.models import Delivery, Reply, Run, RunState
+from bot.runs.buttons import AlreadyTaken, take
+from bot.runs.models import Button, Delivery, Reply, Run, RunState
 from bot.runs.story import fact
 from bot.verdict import CHANGING_FOR, READING_FOR, Asker, Verdict, judge
 from bot.wording import BLOCKED, cut
@@ -46,24 +47,33 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Accepted:
+    """said: what the platform may tell of it at once; "" when that is left to a reply."""
+
     answer: Answer
     run: Run | None = None
+    said: str = ""
 
 
-def accept(bot: Bot | None, message: IncomingMessage) -> Accepted:
+def accept(bot: Bot | None, message: IncomingMessage, *, button: Button | None = None) -> Accepted:
     """Writes down the delivery, the run and its audit entries; repeats and swapped bodies change nothing.
 
-    bot is None for the console, whose messages are not delivered twice.
+    bot is None for the console, whose messages are not delivered twice. button: the one that was
+    pressed instead of typing the text; raises AlreadyTaken if that was done before.
     """
     now = timezone.now()
     with translation.override(bot.language if bot else settings.LANGUAGE_CODE):
+        message = _with_slash(message)
         asker, person = _asker(bot, message, now)
         verdict = judge(message, asker)
         if isinstance(verdict, NotACommand):
             return _ignore(bot, message, verdict.reason, now)
         run = _run(bot, message, verdict, person, now)
+        if button is not None and button.sha:
+            run.progress = {"pinned": button.sha}
         try:
-            _acceptances.commit(_Acceptance(bot, message, verdict, run))
+            _acceptances.commit(_Acceptance(bot, message, verdict, run, button))
+        except AlreadyTaken:
+            raise
         except IntegrityError as problem:
             return _repeated(bot, message, problem)
     reach("c2")
@@ -72,7 +82,14 @@ def accept(bot: Bot | None, message: IncomingMessage) -> Accepted:
     else:
         wake.ready(run.pk)
     reach("c3")
-    return Accepted(Answer.ACCEPTED, run)
+    return Accepted(Answer.ACCEPTED, run, said=run.summary)
+
+
+def _with_slash(message: IncomingMessage) -> IncomingMessage:
+    """A slash command that a platform knows itself: one of ours, or only the way to speak to the bot."""
+    if message.slash and language.names_a_command(message.slash, specs()):
+        return replace(message, text=f"{message.slash} {message.text}".strip())
+    return message
 
 
 def ignore(bot: Bot, ignored: Ignored) -> Answer:
@@ -111,7 +128,14 @@ def _ignore(bot: Bot | None, message: IncomingMessage, reason: str, now: datetim
                 insert([_delivery(bot, message, now)])
             hinted = bot is not None and message.private and reason == "text"
             if bot is not None and hinted:
-                replies.owe_without_run(bot, message.route, _hint(), now=now)
+                replies.owe_without_run(
+                    bot,
+                    _hint(),
+                    route=message.route,
+                    place=message.conversation,
+                    answers=message.message_id,
+                    now=now,
+                )
             record(
                 _ignored_fact(bot, message_id=message.message_id, reason=reason, message=message)
             )
@@ -119,7 +143,7 @@ def _ignore(bot: Bot | None, message: IncomingMessage, reason: str, now: datetim
         return _repeated(bot, message, problem)
     if hinted:
         wake.ready(0)
-    return Accepted(Answer.IGNORED)
+    return Accepted(Answer.IGNORED, said=_hint() if hinted else "")
 
 
 def _hint() -> str:
@@ -260,6 +284,7 @@ class _Acceptance:
     message: IncomingMessage
     verdict: Verdict
     run: Run
+    button: Button | None = None
 
 
 def _write(accepted: Sequence[_Acceptance]) -> None:
@@ -272,7 +297,9 @@ def _write(accepted: Sequence[_Acceptance]) -> None:
     insert([one.run for one in accepted])
     for one in accepted:
         if one.verdict.refused:
-            replies.owe(one.run, Reply.Kind.FINAL, one.run.summary, now=one.run.accepted_at)
+            _owe_refusal(one.run, one.verdict)
+        elif one.button is not None and one.run.changes_things:
+            take(one.button, one.run)
         if one.verdict.stranger and one.bot is not None and one.message.sender.id:
             _request_access(one.bot, one.message)
     record(*(told for one in accepted for told in _facts(one.message, one.verdict, one.run)))
@@ -280,6 +307,11 @@ def _write(accepted: Sequence[_Acceptance]) -> None:
 
 
 _acceptances: Final = Together(_write)
+
+
+def _owe_refusal(run: Run, verdict: Verdict) -> None:
+    kind, now = Reply.Kind.FINAL, run.accepted_at
+    replies.owe(run, kind, run.summary, now=now, offers=verdict.offers)
 
 
 def _delivery(bot: Bot, message: IncomingMessage, now: datetime) -> Delivery:

@@ -1,35 +1,40 @@
-"""Replies: owed in the same transaction as the outcome they tell, sent by workers, told again never for the effect."""
+"""Replies: owed in the same transaction as the outcome they tell. How they get there: bot/sending.py."""
 
-import logging
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
-from audit.record import Event, Fact, record
-from bot.platforms.base import Outgoing, SendFailed
-from bot.platforms.clients import platform_for
+from audit.record import Event, record
+from bot.platforms.base import Said
+from bot.platforms.clients import kind_of
 from bot.platforms.models import Bot
+from bot.runs.buttons import Offer, as_json
 from bot.runs.models import Reply, ReplyState, Run
-from bot.runs.story import fact
-from chatops_site.kit.failpoints import reach
-from chatops_site.kit.prepared import Fetch, Update, insert, update
+from bot.runs.story import reply_fact
+from bot.wording import UNDER_WAY, lines
+from chatops_site.kit.prepared import Update, insert, update
 from chatops_site.kit.redaction import redact
 
-logger = logging.getLogger(__name__)
-
-GIVE_UP_AFTER: Final = timedelta(hours=24)
-LONGEST_PAUSE: Final = 900.0
+# A platform that comes for its replies has so long before they are sent to it.
+FETCHED_WITHIN: Final = timedelta(seconds=10)
+# WeCom asks for six minutes; the last answer has to say that it is the last.
+POLLED_FOR: Final = timedelta(minutes=5, seconds=30)
 
 
 def owe(
-    run: Run, kind: Reply.Kind, text: str, *, now: datetime, delay: timedelta = timedelta()
+    run: Run,
+    kind: Reply.Kind,
+    text: str,
+    *,
+    now: datetime,
+    offers: Sequence[Offer] = (),
 ) -> Reply:
-    """A reply to where the run was asked. A result replaces what has not been sent of its progress."""
-    if kind is Reply.Kind.FINAL and run.pk is not None:
+    """A reply to where the run was asked. It replaces what has not been sent yet of the run's progress."""
+    if run.pk is not None:
         _SUPERSEDE.run(run.pk)
     reply = Reply(
         run=run,
@@ -37,9 +42,12 @@ def owe(
         kind=kind,
         route=run.reply_route,
         text=redact(text)[0],
-        due_at=now + delay,
+        offers=as_json(offers),
+        place=run.conversation,
+        due_at=now,
         created_at=now,
     )
+    _leave_to_be_fetched(reply, run.message_id)
     insert([reply])
     return reply
 
@@ -55,64 +63,60 @@ _SUPERSEDE: Final = Update(
 )
 
 
-def owe_without_run(bot: Bot, route: dict[str, Any], text: str, *, now: datetime) -> Reply:
-    """A reply to a message that asked for nothing that could be run."""
-    return Reply.objects.create(
-        bot=bot, kind=Reply.Kind.FINAL, route=route, text=text, due_at=now, created_at=now
+def owe_without_run(
+    bot: Bot, text: str, *, route: dict[str, Any], place: str, answers: str, now: datetime
+) -> Reply:
+    """A reply to a message or a press that led to no run."""
+    reply = Reply(
+        bot=bot,
+        kind=Reply.Kind.FINAL,
+        route=route,
+        text=text,
+        place=place,
+        due_at=now,
+        created_at=now,
     )
+    _leave_to_be_fetched(reply, answers)
+    insert([reply])
+    return reply
 
 
-def ready(now: datetime, *, limit: int = 100) -> list[int]:
-    return list(_due(now).order_by("due_at", "id").values_list("id", flat=True)[:limit])
-
-
-def send(reply_id: int) -> None:
-    """Sends one reply if nobody else does; a failure is tried again later, for a day."""
-    now = timezone.now()
-    # Twice a run's lease: session, token, API, a new token and the API again may take 50 s.
-    if not _TAKE.run(reply_id, now, now + timedelta(seconds=2 * settings.LEASE_SECONDS)):
+def _leave_to_be_fetched(reply: Reply, message_id: str) -> None:
+    """Where the platform comes for it, or takes it in the body of the 200, it is not sent at once."""
+    if reply.bot is None:
         return
-    reply = _TAKEN.first(reply_id)
-    if reply is None:
-        return
-    if _is_late(reply):
-        Reply.objects.filter(pk=reply.pk).update(state=ReplyState.SUPERSEDED, lease_until=None)
-        return
-    try:
-        external_id = _deliver(reply.bot, reply, now)
-    except SendFailed as problem:
-        _postpone(reply, problem, now=now)
-        return
-    reach("c9")
-    _mark(
-        reply,
-        Event.REPLY_SENT,
-        state=ReplyState.SENT,
-        external_id=external_id,
-        sent_at=timezone.now(),
-    )
+    kind = kind_of(reply.bot.platform)
+    refused = reply.run is None or reply.run.attempt == 0
+    if kind.polls or (kind.answers_at_once and refused and reply.kind == Reply.Kind.FINAL):
+        reply.answers = message_id
+        reply.due_at += FETCHED_WITHIN
 
 
-def _taking(
-    reply_id: int, now: datetime, until: datetime
-) -> tuple[QuerySet[Reply], dict[str, Any]]:
-    values = {
-        "state": ReplyState.SENDING,
-        "attempts": F("attempts") + 1,
-        "lease_until": until,
-    }
-    return _due(now).filter(pk=reply_id), values
+def said_about(bot: Bot, message_id: str, *, now: datetime) -> Said:
+    """What there is to tell of that message by now, for a platform that asks."""
+    found = Reply.objects.filter(bot=bot, answers=message_id).order_by("-pk")
+    newest = found.select_related("run").first()
+    if newest is None:
+        return Said()
+    if newest.kind == Reply.Kind.FINAL:
+        return Said(newest.text, final=True)
+    asked_at = newest.run.accepted_at if newest.run else newest.created_at
+    if now - asked_at < POLLED_FOR:
+        return Said(newest.text)
+    with translation.override(bot.language):
+        more = _("%(mark)s It goes on; the result comes as a message.") % {"mark": UNDER_WAY}
+    return Said(lines(newest.text, more), final=True)
 
 
-_TAKE: Final = Update(
-    _taking, -1, datetime(1971, 1, 1, tzinfo=UTC), datetime(1972, 1, 1, tzinfo=UTC)
-)
-_TAKEN: Final = Fetch(
-    lambda reply_id: Reply.objects.filter(pk=reply_id).select_related(
-        "bot", "run__bot", "run__repository", "run__service", "run__environment"
-    ),
-    -1,
-)
+def mark_told(bot: Bot, message_id: str) -> None:
+    """The platform has what there is to tell of that message: it is not sent once more."""
+    waiting = (ReplyState.WAITING, ReplyState.SENDING)
+    found = Reply.objects.filter(bot=bot, answers=message_id, state__in=waiting, attempts=0)
+    with transaction.atomic():
+        for reply in found.select_related("bot", "run__bot"):
+            told = {"state": ReplyState.SENT, "sent_at": timezone.now(), "lease_until": None}
+            if update(Reply, {"id": reply.pk, "state": ReplyState.WAITING}, told):
+                record(reply_fact(reply, Event.REPLY_SENT))
 
 
 def send_again(reply: Reply) -> None:
@@ -120,62 +124,3 @@ def send_again(reply: Reply) -> None:
     Reply.objects.filter(pk=reply.pk).update(
         state=ReplyState.WAITING, due_at=timezone.now(), lease_until=None, error=""
     )
-
-
-def _due(now: datetime) -> QuerySet[Reply]:
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    states = (ReplyState.WAITING, ReplyState.SENDING)
-    return Reply.objects.filter(free, state__in=states, due_at__lte=now)
-
-
-def _is_late(reply: Reply) -> bool:
-    """Progress that failed to be sent before, while the result came to be: nobody needs it any more."""
-    later = Reply.objects.filter(run=reply.run_id, kind=Reply.Kind.FINAL)
-    return reply.kind == Reply.Kind.PROGRESS and later.exists()
-
-
-def _deliver(bot: Bot | None, reply: Reply, now: datetime) -> str:
-    """The console has no bot: manage.py say reads its replies from the table."""
-    if bot is None:
-        return ""
-    platform = platform_for(bot)
-    message = Outgoing(reply.text, final=reply.kind == Reply.Kind.FINAL, key=f"chatops-{reply.pk}")
-    earlier = _earlier(reply) if platform.updates_in_place else ""
-    if earlier:
-        return platform.update(reply.route, earlier, message, now=now)
-    return platform.send(reply.route, message, now=now)
-
-
-def _earlier(reply: Reply) -> str:
-    """The platform's id of what this run was told last."""
-    if reply.run_id is None:
-        return ""
-    sent = Reply.objects.filter(run=reply.run_id, state=ReplyState.SENT).exclude(external_id="")
-    return sent.order_by("-pk").values_list("external_id", flat=True).first() or ""
-
-
-def _postpone(reply: Reply, problem: SendFailed, *, now: datetime) -> None:
-    tired = now - reply.created_at > GIVE_UP_AFTER
-    if not problem.retryable or tired:
-        logger.warning("reply %s of run %s was not delivered: %s", reply.pk, reply.run_id, problem)
-        _mark(reply, Event.REPLY_FAILED, state=ReplyState.FAILED, error=problem.sentence[:300])
-        return
-    pause = problem.retry_after or min(2.0**reply.attempts, LONGEST_PAUSE)
-    Reply.objects.filter(pk=reply.pk, state=ReplyState.SENDING).update(
-        state=ReplyState.WAITING,
-        due_at=now + timedelta(seconds=min(pause, LONGEST_PAUSE)),
-        lease_until=None,
-        error=problem.sentence[:300],
-    )
-
-
-def _mark(reply: Reply, event: Event, **columns: Any) -> None:
-    with transaction.atomic():
-        update(Reply, {"id": reply.pk}, {"lease_until": None, **columns})
-        record(_fact(reply, event, detail=columns.get("error", "")))
-
-
-def _fact(reply: Reply, event: Event, *, detail: str) -> Fact:
-    if reply.run is None:
-        return Fact(event=event, detail=detail)
-    return fact(reply.run, event, outcome=reply.kind, detail=detail, text="")

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from bot import language
 from bot.commands.base import Call, Kind, Spec, Target
+from bot.commands.offering import choices_of
 from bot.commands.registry import commands, specs
 from bot.commands.targets import NoSuch, Place, Several, names_of, near, resolve
 from bot.people.models import AccessRequest, Person
@@ -23,6 +24,7 @@ from bot.people.permissions import (
 )
 from bot.phrasing import Misread, NotACommand
 from bot.platforms.base import IncomingMessage
+from bot.runs.buttons import Offer
 from bot.runs.models import UNFINISHED, Run
 from bot.wording import BLOCKED, code, escape, lines, listed, sentences
 from chatops_site.kit.prepared import Select
@@ -57,6 +59,7 @@ class Verdict:
     retry_of: Run | None = None
     # A stranger asked: an access request is due.
     stranger: bool = False
+    offers: tuple[Offer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -331,11 +334,11 @@ def _menu(
     call: Call, spec: Spec, several: Several, asker: Asker, grants: tuple[GrantFact, ...]
 ) -> Verdict:
     """A numbered list of complete commands, those only that the person may give."""
-    allowed = [
-        choice
+    allowed = {
+        choice: target
         for choice, target in zip(several.choices, several.targets, strict=True)
         if _decide(_ask(spec.verb, target, asker), asker, grants).allowed
-    ]
+    }
     if not allowed:
         refused = _denied(call, spec, _ask(spec.verb, several.targets[0], asker), asker, grants)
         return Verdict(call=call, spec=spec, refused=refused, reason="denied_no_grant")
@@ -344,7 +347,13 @@ def _menu(
         "what": code(call.canonical),
     }
     menu = [f"{place}. {code(choice)}" for place, choice in enumerate(allowed, start=1)]
-    return Verdict(call=call, spec=spec, refused=lines(first, *menu), reason="several")
+    return Verdict(
+        call=call,
+        spec=spec,
+        refused=lines(first, *menu),
+        reason="several",
+        offers=choices_of(list(allowed), list(allowed.values())),
+    )
 
 
 def _denied(call: Call, spec: Spec, ask: Ask, asker: Asker, grants: tuple[GrantFact, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from django.db import Error, transaction
@@ -11,8 +12,20 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from audit.record import Event, Fact, record
-from bot import dispatch
-from bot.platforms.base import Challenge, Ignored, IncomingMessage, Poll, Press, Rejected, Webhook
+from bot import dispatch, pressing, replies
+from bot.platforms.base import (
+    Body,
+    Challenge,
+    Ignored,
+    IncomingMessage,
+    Parsed,
+    Platform,
+    Poll,
+    Press,
+    Rejected,
+    Said,
+    Webhook,
+)
 from bot.platforms.clients import platform_for
 from bot.platforms.models import Bot
 from bot.sampling import Sampler
@@ -28,11 +41,15 @@ rejections = Sampler(per_minute=30)
 
 
 class ChatWebhook(APIView):
-    """POST /webhooks/chat/<bot>/. Whatever is not authentic gets an empty 401, known bot or not."""
+    """/webhooks/chat/<bot>/. Whatever is not authentic gets an empty 401, known bot or not."""
 
     authentication_classes = ()
     permission_classes = ()
-    http_method_names = ["post"]
+    http_method_names = ["get", "post"]
+
+    def get(self, request: Request, bot: str) -> HttpResponse:
+        """WeCom checks an address so; for all others there is nothing here."""
+        return self.post(request, bot)
 
     def post(self, request: Request, bot: str) -> HttpResponse:
         reach("c0")
@@ -48,35 +65,64 @@ class ChatWebhook(APIView):
 
 
 def _answered(request: Request, bot: str) -> HttpResponse:
-    webhook = _webhook(request)
-    known = _bot(bot)
+    webhook, now = _webhook(request), timezone.now()
+    known = _bot(bot, webhook.method)
+    platform = platform_for(known)
     try:
-        parsed = platform_for(known).receive(webhook, now=timezone.now())
+        parsed = platform.receive(webhook, now=now)
     except Rejected as rejected:
         if rejected.proof is not None:
             dispatch.remember(known, rejected.proof)
         raise
     if isinstance(parsed, Challenge):
         return HttpResponse(parsed.body, content_type=parsed.content_type)
-    if _take(known, parsed) is dispatch.Answer.SIGNATURE_REUSED:
+    if isinstance(parsed, Poll):
+        said = replies.said_about(known, parsed.message_id, now=now)
+        return _told(known, platform.acknowledge(webhook, parsed, said, now=now), parsed, said)
+    taken = _take(known, parsed)
+    if taken.answer is dispatch.Answer.SIGNATURE_REUSED:
         note(bot, "signature_reused", request._request, Event.SIGNATURE_REUSED)
         return HttpResponse(status=401)
-    return HttpResponse()
+    said = _said(known, platform, parsed, taken, now=now)
+    return _told(known, platform.acknowledge(webhook, parsed, said, now=now), parsed, said)
 
 
-def _take(bot: Bot, parsed: IncomingMessage | Ignored | Press | Poll) -> dispatch.Answer:
+def _take(bot: Bot, parsed: IncomingMessage | Ignored | Press) -> dispatch.Accepted:
     if isinstance(parsed, Ignored):
-        return dispatch.ignore(bot, parsed)
-    if isinstance(parsed, Press | Poll):
-        return dispatch.Answer.IGNORED
-    return dispatch.accept(bot, parsed).answer
+        return dispatch.Accepted(dispatch.ignore(bot, parsed))
+    if isinstance(parsed, Press):
+        return pressing.press(bot, parsed)
+    return dispatch.accept(bot, parsed)
+
+
+def _said(
+    bot: Bot,
+    platform: Platform,
+    parsed: IncomingMessage | Ignored | Press,
+    taken: dispatch.Accepted,
+    *,
+    now: datetime,
+) -> Said:
+    """What the body of the 200 may tell: a press's end, or all of an answer that is there already."""
+    if isinstance(parsed, Press):
+        return Said(taken.said, final=True)
+    if not isinstance(parsed, IncomingMessage) or not platform.answers_at_once:
+        return Said()
+    # Also when it is delivered again: the first answer may not have arrived.
+    return replies.said_about(bot, parsed.message_id, now=now)
+
+
+def _told(bot: Bot, body: Body, parsed: Parsed, said: Said) -> HttpResponse:
+    if body.content and said.final and isinstance(parsed, IncomingMessage | Poll):
+        replies.mark_told(bot, parsed.message_id)
+    return HttpResponse(body.content, content_type=body.content_type)
 
 
 def _webhook(request: Request) -> Webhook:
     django = request._request
     body = read_body(django, Rejected)
     return Webhook(
-        method="POST",
+        method=django.method or "",
         headers={name.lower(): value for name, value in django.headers.items()},
         query={name: django.GET.getlist(name) for name in django.GET},
         body=body,
@@ -94,10 +140,11 @@ def read_body(request: HttpRequest, rejected: Callable[..., Exception]) -> bytes
     return request.body
 
 
-def _bot(name: str) -> Bot:
+def _bot(name: str, method: str) -> Bot:
     found = _BOT.first(name)
     if found is None:
-        raise Rejected("unknown_bot")
+        # As a platform that has no use for the method would say.
+        raise Rejected("unknown_bot", status=401 if method == "POST" else 405)
     return Bot(**dict(zip(_BOT_COLUMNS, found, strict=True)))
 
 

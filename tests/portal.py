@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import Entry
-from bot import replies, views
+from bot import sending, views
 from bot.engine.carry import carry
 from bot.engine.claim import CARRIED
 from bot.people.models import Account, Grant, Person, Role
@@ -150,8 +150,8 @@ class Chat:
         return last_run()
 
     def send_replies(self) -> None:
-        for number in replies.ready(timezone.now()):
-            replies.send(number)
+        for number in sending.ready(timezone.now()):
+            sending.send(number)
 
     def heard(self, since: int = 0, where: str = "") -> list[str]:
         """What the bot has said, line ends as people see them."""

@@ -69,7 +69,7 @@ class Approve(Command):
         if pull.state is not PullState.OPEN:
             raise Refusal(_not_open(attempt, pull), reason="not_open")
         self._refuse_own(attempt, pull)
-        seen = _last_seen(attempt)
+        seen = attempt.run.progress.get("pinned") or _last_seen(attempt)
         if seen and seen != pull.head_sha:
             text = moved_text(attempt, old=seen, new=pull.head_sha)
             raise Refusal(text, reason="head_moved")

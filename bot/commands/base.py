@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.utils.functional import Promise
 
+from bot.runs.buttons import Offer
 from bot.runs.gates import Gate
 from bot.runs.models import Run, RunState
 from repos.forges.base import ForgeClient
@@ -134,6 +135,7 @@ class Done:
     observed_sha: str = ""
     # What an operator needs to know more than the person: the call, the status, the answer's first words.
     detail: str = ""
+    offers: tuple[Offer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ class Later:
 
     seconds: float
     progress: str = ""
+    offers: tuple[Offer, ...] = ()
 
 
 Step = Done | Later
@@ -150,11 +153,19 @@ Step = Done | Later
 class Refusal(Exception):
     """The command may not have its effect now; nothing was sent. text is the whole reply."""
 
-    def __init__(self, text: str, *, reason: str, gates: tuple[Gate, ...] = ()) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        reason: str,
+        gates: tuple[Gate, ...] = (),
+        offers: tuple[Offer, ...] = (),
+    ) -> None:
         super().__init__(reason)
         self.text = text
         self.reason = reason
         self.gates = gates
+        self.offers = offers
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bot.commands.base import Argument, Attempt, Command, Done, Kind, Spec, Step
+from bot.commands.offering import pull_offers
 from bot.commands.reading import (
     Judged,
     completed,
@@ -185,7 +186,8 @@ class Pull(Command):
             "sha": sha7(pull.head_sha),
         }
         first = f"**{label(attempt, pull)}** {escape(pull.title)}"
-        return Done(lines(first, head, *_gates(seen.gates), self._next(attempt, seen)))
+        text = lines(first, head, *_gates(seen.gates), self._next(attempt, seen))
+        return Done(text, offers=pull_offers(attempt, seen.pull))
 
     @staticmethod
     def _next(attempt: Attempt, seen: Judged) -> str:

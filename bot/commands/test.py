@@ -74,6 +74,9 @@ class Test(Command):
             raise Refusal(
                 text % {"mark": BLOCKED, "target": label(attempt, pull)}, reason="not_open"
             )
+        seen = attempt.run.progress.get("pinned", pull.head_sha)
+        if seen != pull.head_sha:
+            raise Refusal(_moved_since(attempt, seen, pull.head_sha), reason="head_moved")
         attempt.run.sha = pull.head_sha
         filled = parameters(job, values_of(attempt, sha=pull.head_sha, ref=pull.head_ref))
         return intend(job, filled, sha=pull.head_sha)
@@ -183,4 +186,18 @@ def _no_job(attempt: Attempt) -> str:
         "mark": BLOCKED,
         "target": escape(attempt.run.target),
         "repository": escape(repository_of(attempt).name),
+    }
+
+
+def _moved_since(attempt: Attempt, old: str, new: str) -> str:
+    return _(
+        "%(mark)s Not tested: %(target)s has moved from %(old)s to %(new)s since you looked."
+        " Look again: `/pr %(number)d %(repository)s`"
+    ) % {
+        "mark": BLOCKED,
+        "target": escape(attempt.run.target),
+        "old": sha7(old),
+        "new": sha7(new),
+        "number": attempt.run.number,
+        "repository": repository_of(attempt).name,
     }

@@ -10,6 +10,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from bot import replies
+from bot.commands.offering import cancel_of
 from bot.engine.claim import CARRIED
 from bot.runs.models import Effect, EffectState, Reply, Run
 from bot.wording import UNDER_WAY, code, lines, sha7
@@ -52,7 +53,13 @@ def _tell(run_ids: Sequence[int], now: datetime) -> None:
             if run.pk in told:
                 continue
             with translation.override(run.language):
-                replies.owe(run, Reply.Kind.PROGRESS, _text(run, ahead.get(run.pk)), now=now)
+                replies.owe(
+                    run,
+                    Reply.Kind.PROGRESS,
+                    _text(run, ahead.get(run.pk)),
+                    now=now,
+                    offers=cancel_of(run),
+                )
 
 
 def _ahead(runs: Sequence[Run]) -> dict[int, Run]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from audit.record import Event, record
 from bot import replies
 from bot.commands.base import Done, Later, Refusal, Step
+from bot.commands.offering import cancel_of, ends_of
 from bot.commands.registry import commands
 from bot.engine.attempt import LiveAttempt, LookLater, OutcomeNeverKnown
 from bot.engine.claim import Fenced, claim, write
@@ -67,7 +68,12 @@ def _turn(attempt: LiveAttempt) -> Step:
         return commands()[run.command].step(attempt)
     except Refusal as refusal:
         run.gates = [gate.as_json() for gate in refusal.gates] or run.gates
-        return Done(refusal.text, state=RunState.REFUSED, reason=refusal.reason)
+        return Done(
+            refusal.text,
+            state=RunState.REFUSED,
+            reason=refusal.reason,
+            offers=refusal.offers,
+        )
     except LookLater as look:
         return look.later
     except OutcomeNeverKnown as never:
@@ -177,9 +183,15 @@ def _postpone(attempt: LiveAttempt, later: Later) -> Reply | None:
             failures=run.failures,
         )
         owed = attempt.flush()
-        reply = replies.owe(run, Reply.Kind.PROGRESS, later.progress, now=now) if tells else None
+        reply = _progress(run, later, now) if tells else None
         record(*owed)
     return reply
+
+
+def _progress(run: Run, later: Later, now: datetime) -> Reply:
+    return replies.owe(
+        run, Reply.Kind.PROGRESS, later.progress, now=now, offers=later.offers or cancel_of(run)
+    )
 
 
 def _finish(attempt: LiveAttempt, done: Done) -> Reply:
@@ -187,7 +199,8 @@ def _finish(attempt: LiveAttempt, done: Done) -> Reply:
     with transaction.atomic():
         write(run, **_outcome(run, done, now))
         owed = attempt.flush()
-        reply = replies.owe(run, Reply.Kind.FINAL, run.summary, now=now)
+        offers = done.offers or ends_of(run)
+        reply = replies.owe(run, Reply.Kind.FINAL, run.summary, now=now, offers=offers)
         finished = fact(
             run,
             Event.RUN_FINISHED,

@@ -14,7 +14,7 @@ from django.db import close_old_connections, connections
 from django.db.utils import Error
 from django.utils import timezone
 
-from bot import replies
+from bot import sending
 from bot.engine import announce, claim, heartbeat
 from bot.engine.carry import Carried, carry
 from bot.runs.models import Run
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # The safety net: how often the run table is looked at although nobody called.
 POLL_SECONDS: Final = 1.0
-SENDERS: Final = 4
+SENDERS: Final = 8
 # Announced in place of a run: look at the tables now, or start what waits already.
 LOOK: Final = 0
 GO_ON: Final = -1
@@ -56,7 +56,7 @@ class Worker:
 
     def __init__(self, *, threads: int, chores: Sequence[Chore] = ()) -> None:
         self._threads = threads
-        self._chores = (Chore(replies.ready, replies.send), *chores)
+        self._chores = (Chore(sending.ready, sending.send), *chores)
         # Two systems that hang leave places for a third.
         self._per_lane = max(1, (threads - 1) // 2)
         self._stopping = threading.Event()

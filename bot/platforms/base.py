@@ -200,6 +200,8 @@ class Platform(ABC):
     answers_at_once: ClassVar[bool] = False
     # The platform comes for replies by a Poll; what it has not fetched in 10 s is sent.
     polls: ClassVar[bool] = False
+    # Whoever presses is told in the body of the 200, and nobody else is.
+    toasts: ClassVar[bool] = False
     # The platform whose accounts its senders are, where that is another one.
     accounts_of: ClassVar[str] = ""
     # The class of its outgoing connection (bot.platforms.dialling.Dialled), as a dotted path; "": none.

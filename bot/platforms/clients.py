@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from threading import Lock
 from typing import Final
 
@@ -27,9 +28,15 @@ def platform_for(bot: Bot) -> Platform:
         return platform
 
 
+@cache
+def kind_of(platform: str) -> type[Platform]:
+    """The class of that platform, for what is the same for all its bots."""
+    kind: type[Platform] = import_string(PLATFORMS[platform])
+    return kind
+
+
 def _build(bot: Bot) -> Platform:
-    platform: Platform = import_string(PLATFORMS[bot.platform])(bot)
-    return platform
+    return kind_of(bot.platform)(bot)
 
 
 def _mark(bot: Bot) -> str:

@@ -38,6 +38,7 @@ from bot.platforms.reading import (
     LONGEST_TENANT,
     Unusable,
     check_kind,
+    check_method,
     count,
     origins_of,
     parse_object,
@@ -96,6 +97,7 @@ class DingTalk(Platform):
         }
 
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
+        check_method(webhook)
         check_kind(webhook, "application/json")
         signed_at = self._verify(webhook.headers, now=now)
         proof = _proof(webhook)

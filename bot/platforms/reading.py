@@ -19,6 +19,12 @@ class Unusable(Exception):
     """Authentic, but nothing that could be run; the text is the reason for the audit."""
 
 
+def check_method(webhook: Webhook) -> None:
+    """Messages are posted."""
+    if webhook.method != "POST":
+        raise Rejected("method", status=405)
+
+
 def check_kind(webhook: Webhook, *kinds: str) -> None:
     """Refuses a body of another content type, or one that is packed."""
     kind = webhook.headers.get("content-type", "").partition(";")[0].strip().lower()

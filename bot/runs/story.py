@@ -3,7 +3,7 @@
 from typing import Any
 
 from audit.record import ActorKind, Event, Fact
-from bot.runs.models import Run
+from bot.runs.models import Reply, Run
 
 
 def fact(run: Run, event: Event, **more: Any) -> Fact:
@@ -42,3 +42,10 @@ def names(run: Run) -> dict[str, str]:
         "service": run.service.name if run.service else "",
         "environment": run.environment.name if run.environment else "",
     }
+
+
+def reply_fact(reply: Reply, event: Event, *, detail: str = "") -> Fact:
+    """A fact about a reply, of its run where it has one."""
+    if reply.run is None:
+        return Fact(event=event, detail=detail, bot=reply.bot.name if reply.bot else "")
+    return fact(reply.run, event, outcome=reply.kind, detail=detail, text="")
