@@ -125,11 +125,13 @@ class Chat:
         kept = {name: value for name, value in body.items() if value is not None}
         return self.deliver(json.dumps(kept, ensure_ascii=True).encode(), signed(seconds=seconds))
 
-    def carry_out(self) -> None:
-        """Works like a worker, but for time: what is due later is due at once."""
+    def carry_out(self, *, late: bool = False) -> None:
+        """Works like a worker, but for time: what is due later is due at once; late: replies too."""
         end = time.monotonic() + LONGEST_RUN
         while time.monotonic() < end and self.turn():
             time.sleep(0.002)
+        if late:
+            Reply.objects.update(due_at=timezone.now())
         self.send_replies()
 
     def turn(self) -> bool:
