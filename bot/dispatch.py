@@ -302,7 +302,7 @@ def _write(accepted: Sequence[_Acceptance]) -> None:
             take(one.button, one.run)
         if one.verdict.stranger and one.bot is not None and one.message.sender.id:
             _request_access(one.bot, one.message)
-    record(*(told for one in accepted for told in _facts(one.message, one.verdict, one.run)))
+    record(*(told for one in accepted for told in _facts(one)))
     reach("c1")
 
 
@@ -337,7 +337,9 @@ def _request_access(bot: Bot, message: IncomingMessage) -> None:
     )
 
 
-def _facts(message: IncomingMessage, verdict: Verdict, run: Run) -> list[Fact]:
+def _facts(accepted: _Acceptance) -> list[Fact]:
+    message, verdict, run = accepted.message, accepted.verdict, accepted.run
+    pressed = {"button": accepted.button.label} if accepted.button else {}
     named = {
         "repository": verdict.target.repository,
         "service": verdict.target.service,
@@ -350,6 +352,7 @@ def _facts(message: IncomingMessage, verdict: Verdict, run: Run) -> list[Fact]:
         account_name=message.sender.name,
         source_ip=message.source_ip,
         platform_at=message.sent_at,
+        external=pressed,
         **named,
     )
     if not verdict.refused:

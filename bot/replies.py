@@ -120,7 +120,12 @@ def mark_told(bot: Bot, message_id: str) -> None:
 
 
 def send_again(reply: Reply) -> None:
-    """Puts a reply back into the queue; asked for by an operator, and recorded by the caller."""
+    """Puts a reply back into the queue; asked for by an operator, and recorded by the caller.
+
+    It comes as a message of its own: nobody would see an old one change.
+    """
+    if reply.run_id is not None:
+        Reply.objects.filter(run=reply.run_id).update(external_id="")
     Reply.objects.filter(pk=reply.pk).update(
         state=ReplyState.WAITING, due_at=timezone.now(), lease_until=None, error=""
     )

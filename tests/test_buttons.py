@@ -244,3 +244,12 @@ def test_a_reply_that_is_tried_again_carries_the_same_buttons(pagers: Pagers) ->
     pagers.chat.send_replies()
 
     assert [one.token for one in pagers.newest.message.buttons] == first
+
+
+def test_the_record_tells_that_it_was_pressed_and_by_whom(pagers: Pagers) -> None:
+    pagers.press(merge_button(pagers), by="wangfang")
+
+    asked = Entry.objects.get(event="command.received", command="merge")
+
+    assert (asked.text, asked.person) == ("/merge 233 shop", "王芳")
+    assert asked.external == {"button": "Merge"}

@@ -104,6 +104,7 @@ def _asked(entry: Entry, story: _Story) -> Iterator[Moment]:
         (_("account"), account),
         (_("where"), entry.conversation_name or entry.conversation),
         (_("understood as"), value_html(understood) if understood else ""),
+        (_("pressed"), entry.external.get("button", "")),
         (_("from"), entry.source_ip),
     )
     yield Moment(_("Asked"), DONE, facts=_full(facts), body=block(entry.text))

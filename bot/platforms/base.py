@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.utils.functional import Promise
+
 from bot.platforms.models import Bot
 
 
@@ -192,6 +194,8 @@ class Setting:
 class Platform(ABC):
     """One bot on one platform. now is passed in, so that recorded vectors keep their time."""
 
+    # As people call it.
+    label: ClassVar[str | Promise] = ""
     settings: ClassVar[tuple[Setting, ...]] = ()
     secrets: ClassVar[tuple[Setting, ...]] = ()
     # What the platform lets a bot send; the queue of replies keeps to it for all processes together.

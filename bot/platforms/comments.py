@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bot.platforms.base import Outgoing, Parsed, Platform, Rejected, SendFailed, Setting, Webhook
 from repos.clients import forge_client
@@ -23,6 +24,7 @@ _COMMAND: Final = re.compile(r"^(?=/)", re.MULTILINE)
 
 
 class Comments(Platform):
+    label = gettext_lazy("Comments at forges")
     settings = (Setting("forge"),)
 
     @property

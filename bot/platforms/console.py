@@ -5,12 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bot.platforms.base import Outgoing, Parsed, Platform, Rejected, Webhook
 
 
 class Console(Platform):
     """Replies stay in the reply table, from which the command prints them."""
+
+    label = gettext_lazy("Console")
 
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
         raise Rejected("no_webhook")

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from bot.platforms import PLATFORMS
@@ -10,7 +11,7 @@ from repos.models import Repository, validate_name
 
 
 def platforms() -> list[tuple[str, str]]:
-    return [(name, name.capitalize()) for name in PLATFORMS]
+    return [(name, import_string(path).label or name) for name, path in PLATFORMS.items()]
 
 
 class Language(models.TextChoices):
