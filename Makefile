@@ -81,11 +81,11 @@ translations-compile: $(TOOLS)
 	@$(RUN) .ci/translations.py compile
 
 suite-postgres: $(TOOLS)
-	@.ci/with_postgres $(PYTEST) -m "not full" $(ARGS)
+	@.ci/with_postgres $(PYTEST) -m "not full and not browser" --database-only $(ARGS)
 
 suite-full: $(TOOLS)
 	@$(SQLITE) $(PYTEST) -m full $(ARGS)
-	@.ci/with_postgres $(PYTEST) -m full $(ARGS)
+	@.ci/with_postgres $(PYTEST) -m "full and not browser" --database-only $(ARGS)
 
 bench: $(TOOLS)
 	@$(RUN) -m tests.bench $(ARGS)
