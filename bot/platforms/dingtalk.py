@@ -1,4 +1,4 @@
-"""DingTalk: an enterprise robot that gets its messages over HTTP and answers in markdown.
+"""DingTalk: an enterprise robot, spoken to by webhook or Stream, that answers in markdown or by cards.
 
 https://open.dingtalk.com/document/isvapp/receive-message
 https://open.dingtalk.com/document/orgapp/robot-message-types-and-data-format
@@ -7,11 +7,12 @@ https://open.dingtalk.com/document/orgapp/robot-message-types-and-data-format
 import hashlib
 import hmac
 import json
+import logging
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -25,28 +26,41 @@ from bot.platforms.base import (
     Platform,
     Proof,
     Rejected,
-    Sender,
     SendFailed,
     Setting,
     Webhook,
 )
-from bot.platforms.dingtalk_api import OpenApi, check_limits, limited, post, told
+from bot.platforms.dingtalk_api import OpenApi, ask, check_limits, limited, told
+from bot.platforms.dingtalk_cards import (
+    DELIVER_PATH,
+    UPDATE_PATH,
+    can_be_reached,
+    changed_card,
+    is_card,
+    new_card,
+    track_id,
+    variables_of,
+    why_not_delivered,
+)
+from bot.platforms.dingtalk_reading import (
+    EPOCH,
+    message_id_of,
+    milliseconds,
+    read_message,
+    read_press,
+)
 from bot.platforms.models import Bot
 from bot.platforms.reading import (
-    BLANKS,
     LONGEST_ID,
-    LONGEST_TENANT,
     Unusable,
     check_kind,
     check_method,
-    count,
     origins_of,
     parse_object,
-    readable,
-    shown,
-    word,
 )
 from chatops_site.kit.http import Client
+
+logger = logging.getLogger(__name__)
 
 API_BASE: Final = "https://api.dingtalk.com"
 SESSION_ORIGINS: Final = ("https://oapi.dingtalk.com", "https://api.dingtalk.com")
@@ -57,14 +71,10 @@ LONGEST_TITLE: Final = 64
 DEADLINE: Final = 10.0
 SMALL_SKEW: Final = 2
 
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _STAMP: Final = re.compile(r"[0-9]{13}")
-_WEBHOOK: Final = re.compile(r"[\x21-\x7e]{1,1000}")
 _SESSION_QUERY: Final = re.compile(r"[A-Za-z0-9=&%._~+/-]{1,600}")
-_MENTION: Final = re.compile(r"@\S+")
 _LINK: Final = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 _MARKUP: Final = re.compile(r"^[#>\s-]+|\\(.)|\*\*|`")
-_PRIVATE: Final = {"1": True, "2": False}
 _LIMIT_CODES: Final = frozenset({90002, 90018, 90019, 90030, 130101})
 
 
@@ -81,6 +91,7 @@ class DingTalk(Platform):
     secrets = (Setting("app_secret"), Setting("app_secret_old", required=False))
     # The 21st in a minute silences the robot for ten.
     paces = (Pace(20, 60.0),)
+    dialled = "bot.platforms.dingtalk_connection.DingTalkConnection"
 
     def __init__(self, bot: Bot) -> None:
         super().__init__(bot)
@@ -96,33 +107,82 @@ class DingTalk(Platform):
             for origin in origins_of(base, SESSION_ORIGINS)
         }
 
+    @property
+    def updates_in_place(self) -> bool:
+        return self.has_buttons
+
+    @property
+    def has_buttons(self) -> bool:
+        """Only cards have buttons that call back, and cards need a template made by hand."""
+        return bool(self.setting("card_template"))
+
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
         check_method(webhook)
         check_kind(webhook, "application/json")
         signed_at = self._verify(webhook.headers, now=now)
         proof = _proof(webhook)
         try:
-            return self._read(webhook, proof, signed_at=signed_at)
+            return self._read_webhook(webhook, proof, signed_at=signed_at)
         except Rejected as rejected:
             rejected.proof = proof
             raise
 
-    def _read(self, webhook: Webhook, proof: Proof, *, signed_at: int) -> Parsed:
+    def read(self, payload: Mapping[str, Any], *, now: datetime) -> Parsed:
+        """A message over a connection of ours, which is proof enough of where it comes from."""
+        return self._read(payload, known_at=milliseconds(now))
+
+    def read_press(self, payload: Mapping[str, Any], *, press_id: str, now: datetime) -> Parsed:
+        """Likewise a button pressed on a card."""
+        if not self.setting("corp_id") or payload.get("corpId") != self.setting("corp_id"):
+            raise Rejected("wrong_tenant")
+        try:
+            return read_press(payload, press_id=press_id, now=now)
+        except Unusable as unusable:
+            return Ignored(str(unusable), press_id)
+
+    def _read_webhook(self, webhook: Webhook, proof: Proof, *, signed_at: int) -> Parsed:
         try:
             payload = parse_object(webhook.body)
         except Unusable as unusable:
             return Ignored(str(unusable), proof=proof)
+        parsed = self._read(payload, known_at=signed_at, source_ip=webhook.source_ip)
+        return replace(parsed, proof=proof)
+
+    def _read(
+        self, payload: Mapping[str, Any], *, known_at: int, source_ip: str = ""
+    ) -> IncomingMessage | Ignored:
         self._check_receiver(payload)
         try:
-            return replace(_message(payload, webhook, signed_at=signed_at), proof=proof)
+            return read_message(payload, known_at=known_at, source_ip=source_ip)
         except Unusable as unusable:
-            return Ignored(str(unusable), _message_id(payload), proof)
+            return Ignored(str(unusable), message_id_of(payload))
 
     def send(self, route: Mapping[str, Any], message: Outgoing, *, now: datetime) -> str:
+        track = self._send_card(route, message)
+        if track:
+            return track
         written = _markdown(message.text)
         if self._send_by_session(route, written, now=now):
             return ""
         return self._send_by_api(route, written)
+
+    def update(
+        self, route: Mapping[str, Any], external_id: str, message: Outgoing, *, now: datetime
+    ) -> str:
+        """Puts it onto the card; as a new message where that was none, or is no more."""
+        if not is_card(external_id):
+            return self.send(route, message, now=now)
+        variables = variables_of(_cut(message.text), message)
+        try:
+            self._api.call(UPDATE_PATH, changed_card(external_id, variables), method="PUT")
+        except SendFailed as problem:
+            self._note_no_card(problem)
+            return self.send(route, message, now=now)
+        return external_id
+
+    def open_connection(self, subscriptions: list[dict[str, str]]) -> tuple[str, str]:
+        """The address for a connection of ours, and its ticket; or SendFailed."""
+        return self._api.open_connection(subscriptions)
 
     def check(self) -> str:
         key, seconds = self.setting("app_key"), abs(round(self._api.ask_clock()))
@@ -146,7 +206,7 @@ class DingTalk(Platform):
             raise Rejected("bad_timestamp")
         if not any(_is_signed(stamp, given, secret) for secret in self._live_secrets()):
             raise Rejected("bad_signature")
-        if abs(now - _EPOCH - timedelta(milliseconds=int(stamp))) > WINDOW:
+        if abs(now - EPOCH - timedelta(milliseconds=int(stamp))) > WINDOW:
             raise Rejected("expired")
         return int(stamp)
 
@@ -161,11 +221,35 @@ class DingTalk(Platform):
         if not robot or payload.get("robotCode") != robot:
             raise Rejected("wrong_app")
 
+    def _send_card(self, route: Mapping[str, Any], message: Outgoing) -> str:
+        """The card's id; "" where it cannot be a card, so that a plain message has to do."""
+        template = self.setting("card_template")
+        if not template or not can_be_reached(route):
+            return ""
+        track, variables = track_id(route, message), variables_of(_cut(message.text), message)
+        robot = self.setting("robot_code")
+        card = new_card(route, track, variables, template=template, robot=robot)
+        try:
+            reason = why_not_delivered(self._api.call(DELIVER_PATH, card))
+        except SendFailed as problem:
+            self._note_no_card(problem)
+            return ""
+        if reason:
+            logger.warning("bot %s: DingTalk delivered no card: %s", self.bot.name, reason)
+            return ""
+        return track
+
+    def _note_no_card(self, problem: SendFailed) -> None:
+        """What passes by itself is tried again as a card: two of one reply would be one too many."""
+        if problem.retryable:
+            raise problem
+        logger.warning("bot %s: no card, but a message: %s", self.bot.name, problem.sentence)
+
     def _send_by_session(
         self, route: Mapping[str, Any], message: dict[str, str], *, now: datetime
     ) -> bool:
         """False when the address is not DingTalk's, has ended, or DingTalk declines it."""
-        if int(route.get("expires") or 0) <= _milliseconds(now):
+        if int(route.get("expires") or 0) <= milliseconds(now):
             return False
         session = find_session(str(route.get("webhook", "")), self._sessions)
         if session is None:
@@ -177,7 +261,7 @@ class DingTalk(Platform):
             "at": {"atUserIds": [staff] if staff else [], "isAtAll": False},
         }
         origin, path = session
-        answer = post(self._sessions[origin], path, body)
+        answer = ask(self._sessions[origin], path, body)
         check_limits(answer)
         said = told(answer)
         code = said.get("errcode")
@@ -226,103 +310,12 @@ def _is_signed(stamp: str, given: str, secret: str) -> bool:
     return hmac.compare_digest(sign(stamp, secret).encode(), given.encode("utf-8", "replace"))
 
 
-def _milliseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _message(payload: Mapping[str, Any], webhook: Webhook, *, signed_at: int) -> IncomingMessage:
-    read = _TEXTS.get(str(payload.get("msgtype")))
-    if read is None:
-        raise Unusable("not_text")
-    if payload.get("senderId") and payload.get("senderId") == payload.get("chatbotUserId"):
-        raise Unusable("own_message")
-    conversation, private = word(payload, "conversationId", LONGEST_ID), _is_private(payload)
-    staff_id = word(payload, "senderStaffId", LONGEST_ID, optional=True)
-    return IncomingMessage(
-        platform="dingtalk",
-        message_id=word(payload, "msgId", LONGEST_ID),
-        sender=Sender(
-            tenant=word(payload, "senderCorpId", LONGEST_TENANT, optional=True),
-            id=staff_id,
-            name=shown(payload.get("senderNick"), longest=100),
-        ),
-        conversation=conversation,
-        conversation_name=shown(payload.get("conversationTitle"), longest=200),
-        private=private,
-        text=readable(read(payload)).strip(BLANKS),
-        sent_at=_sent_at(payload, signed_at),
-        route={
-            "webhook": _webhook_text(payload.get("sessionWebhook")),
-            "expires": count(payload, "sessionWebhookExpiredTime", 0),
-            "conversation": conversation,
-            "private": private,
-            "staff_id": staff_id,
-        },
-        source_ip=webhook.source_ip,
-    )
-
-
 def _proof(webhook: Webhook) -> Proof:
     signed = f"{webhook.headers['timestamp']}\n{webhook.headers['sign']}"
     return Proof(
         signature_digest=hashlib.sha256(signed.encode()).hexdigest(),
         body_digest=hashlib.sha256(webhook.body).hexdigest(),
     )
-
-
-def _plain_text(payload: Mapping[str, Any]) -> str:
-    content = payload.get("text")
-    if not isinstance(content, dict) or not isinstance(content.get("content"), str):
-        raise Unusable("schema")
-    if content.get("isReplyMsg") or content.get("repliedMsg"):
-        raise Unusable("quote")
-    return str(content["content"])
-
-
-def _rich_text(payload: Mapping[str, Any]) -> str:
-    """Its pieces as lines. Here the bot's own @ stays in, so that a leading one is taken off."""
-    content = payload.get("content")
-    pieces = content.get("richText") if isinstance(content, dict) else None
-    if not isinstance(pieces, list) or not all(isinstance(piece, dict) for piece in pieces):
-        raise Unusable("schema")
-    texts = [piece["text"] for piece in pieces if piece.get("text") is not None]
-    if not all(isinstance(text, str) for text in texts):
-        raise Unusable("schema")
-    lines = [text.strip(BLANKS) for text in texts]
-    mention = _MENTION.match(lines[0]) if lines else None
-    if mention is not None:
-        lines[0] = lines[0][mention.end() :].strip(BLANKS)
-    return "\n".join(line for line in lines if line)
-
-
-_TEXTS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
-    "text": _plain_text,
-    "richText": _rich_text,
-}
-
-
-def _is_private(payload: Mapping[str, Any]) -> bool:
-    kind = payload.get("conversationType")
-    if not isinstance(kind, str) or kind not in _PRIVATE:
-        raise Unusable("schema")
-    return _PRIVATE[kind]
-
-
-def _sent_at(payload: Mapping[str, Any], signed_at: int) -> datetime:
-    """The body's time only where it is the earlier one: a replay cannot make itself younger."""
-    earliest = min(count(payload, "createAt", signed_at), signed_at)
-    return _EPOCH + timedelta(milliseconds=earliest)
-
-
-def _webhook_text(value: object) -> str:
-    return value if isinstance(value, str) and _WEBHOOK.fullmatch(value) else ""
-
-
-def _message_id(payload: Mapping[str, Any]) -> str:
-    try:
-        return word(payload, "msgId", LONGEST_ID, optional=True)
-    except Unusable:
-        return ""
 
 
 def _group(route: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

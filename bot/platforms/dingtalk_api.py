@@ -2,6 +2,7 @@
 
 https://open.dingtalk.com/document/orgapp/obtain-the-access_token-of-an-internal-app
 https://open.dingtalk.com/document/orgapp/the-robot-sends-a-group-message
+https://open-dingtalk.github.io/developerpedia/docs/learn/stream/protocol
 """
 
 import time
@@ -29,13 +30,13 @@ class OpenApi:
         self._app_secret = app_secret
         self._tokens = Tokens(bot, lambda: self._granted(self._fetch()))
 
-    def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def call(self, path: str, body: dict[str, Any], *, method: str = "POST") -> dict[str, Any]:
         """What DingTalk says to it; SendFailed for anything but 200."""
         token = self._tokens.current()
-        answer = self._send(path, body, token)
+        answer = self._send(method, path, body, token)
         if answer.status == 401:
             self._tokens.forget(token)
-            answer = self._send(path, body, self._tokens.current())
+            answer = self._send(method, path, body, self._tokens.current())
         if answer.status != 200:
             raise self._refusal(answer)
         return told(answer)
@@ -50,14 +51,31 @@ class OpenApi:
         except (ValueError, TypeError, IndexError, OverflowError):
             return 0.0
 
-    def _send(self, path: str, body: dict[str, Any], token: str) -> Answer:
-        answer = post(self._client, path, body, headers={"x-acs-dingtalk-access-token": token})
+    def open_connection(self, subscriptions: list[dict[str, str]]) -> tuple[str, str]:
+        """Where a connection of ours may be opened, and the ticket for it: once, within 90 s."""
+        body = {
+            "clientId": self._app_key,
+            "clientSecret": self._app_secret,
+            "subscriptions": subscriptions,
+            "ua": "chatops-portal",
+        }
+        answer = ask(self._client, "/v1.0/gateway/connections/open", body)
+        check_limits(answer)
+        said = told(answer)
+        endpoint, ticket = said.get("endpoint"), said.get("ticket")
+        if answer.status != 200 or not isinstance(endpoint, str) or not isinstance(ticket, str):
+            raise self._refusal(answer)
+        return endpoint, ticket
+
+    def _send(self, method: str, path: str, body: dict[str, Any], token: str) -> Answer:
+        headers = {"x-acs-dingtalk-access-token": token}
+        answer = ask(self._client, path, body, method=method, headers=headers)
         check_limits(answer)
         return answer
 
     def _fetch(self) -> Answer:
         body = {"appKey": self._app_key, "appSecret": self._app_secret}
-        answer = post(self._client, "/v1.0/oauth2/accessToken", body)
+        answer = ask(self._client, "/v1.0/oauth2/accessToken", body)
         check_limits(answer)
         return answer
 
@@ -80,11 +98,16 @@ class OpenApi:
         )
 
 
-def post(
-    client: Client, path: str, body: dict[str, Any], *, headers: Mapping[str, str] | None = None
+def ask(
+    client: Client,
+    path: str,
+    body: dict[str, Any],
+    *,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     try:
-        return client.send("POST", path, json=body, headers=headers)
+        return client.send(method, path, json=body, headers=headers)
     except HttpError as error:
         raise SendFailed(str(error), retryable=error.retryable) from None
 

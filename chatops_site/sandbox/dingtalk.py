@@ -1,4 +1,4 @@
-"""The DingTalk stand-in: conversations, signed robot webhooks to the portal, and the robot's API.
+"""The DingTalk stand-in: messages by signed webhook or Stream, and the robot's API.
 
 https://open.dingtalk.com/document/isvapp/receive-message
 https://open.dingtalk.com/document/orgapp/the-robot-sends-a-group-message
@@ -11,24 +11,31 @@ import threading
 import time
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chatops_site.sandbox import dingtalk_stream
 from chatops_site.sandbox.clock import Clock
+from chatops_site.sandbox.dingtalk_cards import TEMPLATE, Cards, content_of
+from chatops_site.sandbox.dingtalk_stream import Stream
 from chatops_site.sandbox.server import Request, Response, Router, as_json
+from chatops_site.sandbox.stand import DIALLED, HTTP, Arguments, ChatStand, SocketHandler
 from chatops_site.sandbox.talk import (
     CONVERSATIONS,
     PEOPLE,
+    Answered,
     Conversation,
     Delivery,
+    Message,
     Packet,
     Person,
     Portal,
-    Talk,
     find_conversation,
     find_person,
 )
+
+__all__ = ["APP_KEY", "APP_SECRET", "CORP", "ROBOT_CODE", "TEMPLATE", "DingTalk", "sign"]
 
 CORP = "ding-demo-corp"
 ROBOT_CODE = "dingdemorobot"
@@ -38,10 +45,7 @@ _BOT_USER = "$:LWCP_v1:$demorobot"
 _SESSION_SECONDS = 5_400
 _TOKEN_SECONDS = 7_200
 _MOST_TEXT = 20_000
-_UNDER_WAY = "⏳"
 _TOKEN_HEADER = "x-acs-dingtalk-access-token"  # noqa: S105 (a header's name)
-
-Arguments = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,42 @@ def sign(timestamp: str, secret: str = APP_SECRET) -> str:
     return b64encode(digest).decode()
 
 
-class DingTalk:
-    """One organisation with one robot. `origin` is where the portal reaches this stand-in."""
+class DingTalk(ChatStand):
+    """One organisation with one robot. Cards tell their presses by Stream in either mode."""
+
+    name = "dingtalk"
+    label = "钉钉"
+    modes = (HTTP, DIALLED)
 
     def __init__(self, clock: Clock, portal: Portal) -> None:
-        self._clock = clock
-        self._portal = portal
+        super().__init__(clock, portal)
         self._lock = threading.Lock()
-        self.talk = Talk()
-        self.origin = "http://127.0.0.1:8900"
+        self._stream = Stream(clock, APP_KEY)
+        self._cards = Cards(self, robot_code=ROBOT_CODE, corp=CORP, refuse=_refusal)
         self._router = Router(
             {
                 ("POST", "robot/sendBySession"): self._by_session,
                 ("POST", "v1.0/oauth2/accessToken"): self._access_token,
+                ("POST", "v1.0/gateway/connections/open"): self._open_connection,
                 ("POST", "v1.0/robot/groupMessages/send"): self._to_group,
                 ("POST", "v1.0/robot/oToMessages/batchSend"): self._to_people,
+                ("POST", "v1.0/card/instances/createAndDeliver"): self._deliver_card,
+                ("PUT", "v1.0/card/instances"): self._update_card,
             }
         )
+        self._operations: dict[str, Callable[[Arguments], Arguments | None]] = {
+            "limit": lambda told: self.limit(int(told["per_minute"])),
+            "revoke_token": lambda told: self.revoke_token(),
+            "end_sessions": lambda told: self.end_sessions(),
+            "card_rights": self._grant_cards,
+            "disconnect": lambda told: self._stream.disconnect(float(told.get("seconds", 10))),
+            "silence": lambda told: self._stream.silence(),
+            "forget_ack": lambda told: self._stream.forget_acks(int(told.get("times", 1))),
+            "ping_every": self._ping_every,
+            "acks": lambda told: {"acks": list(self._stream.acks)},
+            "event": self._push_event,
+            "frame": self._push_frame,
+        }
         self.reset()
 
     def reset(self) -> None:
@@ -82,7 +105,23 @@ class DingTalk:
             self._token, self._token_until = "", 0.0
             self._per_minute = 0
             self._minute: deque[float] = deque()
+        self._cards.reset()
+        self._stream.reset()
         self.talk.clear()
+
+    @property
+    def sockets(self) -> Mapping[str, SocketHandler]:
+        return {dingtalk_stream.PATH: self._stream.serve}
+
+    def connected(self) -> int:
+        return self._stream.connected()
+
+    def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
+        """{"op": "limit", "per_minute": 20} and others; what each takes stands at its method."""
+        operation = self._operations.get(op)
+        if operation is None:
+            return super().control(op, arguments)
+        return operation(arguments) or {}
 
     def limit(self, per_minute: int) -> None:
         """How many messages a minute the robot may send; 0 for any number."""
@@ -98,7 +137,6 @@ class DingTalk:
             self._sessions.clear()
 
     def say(self, person: str, conversation: str, text: str, tamper: Arguments) -> Delivery:
-        """Puts the message into the conversation; what comes back still has to be delivered."""
         speaker, place = find_person(person), find_conversation(conversation, person)
         self._check_tampering(tamper)
         message = self.talk.add(
@@ -109,15 +147,60 @@ class DingTalk:
         packet = self._tampered(body, tamper)
         self._sent[body["msgId"]] = packet
         self.talk.update(message, message_id=body["msgId"])
-        return Delivery(lambda: self._portal.post(packet), self.talk, message)
+        return Delivery(lambda: self._bring(packet), self.talk, message)
 
-    def answer(self, request: Request) -> Response:
+    def press(self, person: str, n: int, button: str, tamper: Arguments) -> Delivery:
+        """button: its token or its label. tamper: body and raw_body, as of a message."""
+        speaker = find_person(person)
+        card, callback = self._cards.pressed(speaker, n, button)
+        find_conversation(card["conversation"], person)
+        data = tamper.get("raw_body", _as_text(_changed(callback, tamper.get("body", {}))))
+        pressed = self._note_press(speaker, card, button)
+        topic = dingtalk_stream.CARDS
+        return Delivery(lambda: self._stream.push(topic, data), self.talk, pressed)
+
+    def answer(self, request: Request) -> Response | None:
+        if request.segments[0] not in ("robot", "v1.0"):
+            return None
         match = self._router.find(request.method, request.segments)
         if match is None:
             status = 405 if self._router.allowed(request.segments) else 404
             return _refusal(status, "InvalidAction.NotFound", "Specified api is not found.")
         endpoint, found = match
         return endpoint(request, **found)
+
+    def _bring(self, packet: Packet) -> Answered:
+        if self.mode == DIALLED:
+            return self._stream.push(dingtalk_stream.MESSAGES, packet.body.decode())
+        return self.portal.post(packet)
+
+    def _note_press(self, person: Person, card: Message, button: str) -> Message:
+        """As something said, so that the page and a test see how far it has come."""
+        labels = {one["id"]: one["label"] for one in card["buttons"]}
+        return self.talk.add(
+            **{"from": person.id, "name": person.name, "conversation": card["conversation"]},
+            text=labels.get(button, button),
+            pressed=card["n"],
+            message_id="press" + secrets.token_urlsafe(12),
+            delivery={"stage": "sending", "by": DIALLED},
+        )
+
+    def _grant_cards(self, arguments: Arguments) -> None:
+        """{"granted": false}: the app has no right to cards."""
+        self._cards.is_permitted = bool(arguments["granted"])
+
+    def _ping_every(self, arguments: Arguments) -> None:
+        """{"seconds": 5}: of silence, after which a connection is asked whether it lives."""
+        self._stream.ping_seconds = float(arguments["seconds"])
+
+    def _push_event(self, arguments: Arguments) -> Arguments:
+        """{"data": {…}}: repeated until it is acknowledged."""
+        return self._stream.push_event(_as_text(arguments["data"])).told()
+
+    def _push_frame(self, arguments: Arguments) -> Arguments:
+        """{"text": "…", "seconds"?: 1}: anything, down one connection; {"ack"} is null if none came."""
+        seconds = float(arguments.get("seconds", 1))
+        return {"ack": self._stream.push_text(str(arguments["text"]), seconds)}
 
     def _payload(self, person: Person, place: Conversation, text: str, n: int) -> Arguments:
         now = int(time.time() * 1000)
@@ -145,7 +228,7 @@ class DingTalk:
     def _open_session(self, place: Conversation, n: int) -> str:
         name = secrets.token_hex(16)
         with self._lock:
-            self._sessions[name] = _Session(place.id, n, self._clock.now())
+            self._sessions[name] = _Session(place.id, n, self.clock.now())
         return f"{self.origin}/robot/sendBySession?session={name}"
 
     def _check_tampering(self, tamper: Arguments) -> None:
@@ -153,6 +236,9 @@ class DingTalk:
         if unknown:
             known = ", ".join(sorted(_TAMPERINGS))
             raise ValueError(f"tamper has no {', '.join(sorted(unknown))}; it has {known}.")
+        signed = set(tamper) & _OF_THE_SIGNATURE
+        if signed and self.mode == DIALLED:
+            raise ValueError(f"A Stream has no signature, so no {', '.join(sorted(signed))}.")
         for name in ("replay", "reuse_signature"):
             if name in tamper and tamper[name] not in self._sent:
                 raise ValueError(f"No message {tamper[name]!r} was sent.")
@@ -167,7 +253,7 @@ class DingTalk:
         if "replay" in tamper:
             return self._sent[tamper["replay"]]
         content = _changed(body, tamper.get("body", {}))
-        raw = tamper.get("raw_body", json.dumps(content, ensure_ascii=False))
+        raw = tamper.get("raw_body", _as_text(content))
         if "reuse_signature" in tamper:
             return Packet(self._sent[tamper["reuse_signature"]].headers, raw.encode())
         stamp = str(int((time.time() + float(tamper.get("seconds", 0))) * 1000))
@@ -183,34 +269,56 @@ class DingTalk:
         # The real codes are not documented; callers may only know that 0 is success.
         if session is None:
             return _old_gateway(300001, "session not found")
-        if self._clock.now() - session.since > _SESSION_SECONDS:
+        if self.clock.now() - session.since > _SESSION_SECONDS:
             return _old_gateway(300002, "session expired")
-        content = _content(request)
+        content = content_of(request)
         read = _READ.get(str(content.get("msgtype")))
         if read is None or len(request.body) > _MOST_TEXT:
             return _old_gateway(40035, "不合法的参数")
         if self._is_over_limit():
             return _old_gateway(90030, "send too fast")
         mentioned = content.get("at") or {}
-        self._bot_says(
+        staff_ids = mentioned.get("atUserIds", [])
+        self.bot_says(
             session.conversation,
             **read(content),
             by="session",
             reply_to=session.message,
-            at_user_ids=mentioned.get("atUserIds", []),
+            mentions=[one.id for one in PEOPLE if one.staff_id in staff_ids],
+            at_user_ids=staff_ids,
             at_all=bool(mentioned.get("isAtAll")),
         )
         return _old_gateway(0, "ok")
 
+    def _open_connection(self, request: Request) -> Response:
+        content = content_of(request)
+        if (content.get("clientId"), content.get("clientSecret")) != (APP_KEY, APP_SECRET):
+            return _refusal(401, "authFailed", "鉴权失败")
+        endpoint = self.socket_origin + dingtalk_stream.PATH
+        ticket = self._stream.open_ticket(content.get("subscriptions"))
+        return as_json({"endpoint": endpoint, "ticket": ticket})
+
+    def _deliver_card(self, request: Request) -> Response:
+        if not self._is_authorised(request):
+            return _not_authorised()
+        if self._is_over_limit():
+            return _over_limit()
+        return self._cards.create_and_deliver(content_of(request))
+
+    def _update_card(self, request: Request) -> Response:
+        if not self._is_authorised(request):
+            return _not_authorised()
+        return self._cards.update(content_of(request))
+
     def _access_token(self, request: Request) -> Response:
-        content = _content(request)
+        content = content_of(request)
         if (content.get("appKey"), content.get("appSecret")) != (APP_KEY, APP_SECRET):
             return _refusal(400, "invalidClientIdOrSecret", "无效的clientId或者clientSecret")
         with self._lock:
             if not self._token_lives():
                 self._token = secrets.token_hex(16)
-                self._token_until = self._clock.now() + _TOKEN_SECONDS
-            left = int(self._token_until - self._clock.now())
+                self._token_until = self.clock.now() + _TOKEN_SECONDS
+            left = int(self._token_until - self.clock.now())
             return as_json({"accessToken": self._token, "expireIn": left})
 
     def _to_group(self, request: Request) -> Response:
@@ -226,7 +334,7 @@ class DingTalk:
             return [f"cid-private-{one.id}" for one in PEOPLE if one.staff_id in wanted]
 
         known = {one.staff_id for one in PEOPLE}
-        strangers = [one for one in _content(request).get("userIds", []) if one not in known]
+        strangers = [one for one in content_of(request).get("userIds", []) if one not in known]
         more = {"invalidStaffIdList": strangers, "flowControlledStaffIdList": []}
         return self._send(request, _places, by="person", more=more)
 
@@ -238,9 +346,9 @@ class DingTalk:
         by: str,
         more: Arguments,
     ) -> Response:
-        content = _content(request)
+        content = content_of(request)
         if not self._is_authorised(request):
-            return _refusal(401, "InvalidAuthentication", "不合法的access_token")
+            return _not_authorised()
         if content.get("robotCode") != ROBOT_CODE:
             return _refusal(400, "resource.not.found", "robot 不存在")
         said = _parameters(content)
@@ -250,28 +358,20 @@ class DingTalk:
         if not places and not more:
             return _refusal(400, "invalidParameter.openConversationId", "openConversationId 无效")
         if self._is_over_limit():
-            return _refusal(403, "Forbidden.AccessDenied.QpsLimitForApi", "请求过于频繁")
+            return _over_limit()
         for place in places:
-            self._bot_says(place, **said, by=by, reply_to=None, at_user_ids=[], at_all=False)
+            self.bot_says(place, **said, by=by, at_user_ids=[], at_all=False)
         return as_json({"processQueryKey": secrets.token_urlsafe(24), **more})
-
-    def _bot_says(self, conversation: str, **content: Any) -> None:
-        named = {"from": "bot", "name": "ChatOps", "conversation": conversation}
-        said = self.talk.add(**named, **content)
-        asked = self.talk.answered(conversation, content["reply_to"])
-        if asked is not None and asked["from"] != "bot":
-            under_way = str(said.get("markdown", "")).startswith(_UNDER_WAY)
-            self.talk.move_delivery(asked, "running" if under_way else "done")
 
     def _is_authorised(self, request: Request) -> bool:
         return self._token_lives() and request.headers.get(_TOKEN_HEADER) == self._token
 
     def _token_lives(self) -> bool:
-        return bool(self._token) and self._clock.now() < self._token_until
+        return bool(self._token) and self.clock.now() < self._token_until
 
     def _is_over_limit(self) -> bool:
         with self._lock:
-            now = self._clock.now()
+            now = self.clock.now()
             while self._minute and now - self._minute[0] > 60:
                 self._minute.popleft()
             if self._per_minute and len(self._minute) >= self._per_minute:
@@ -283,6 +383,7 @@ class DingTalk:
 _TAMPERINGS = frozenset(
     {"seconds", "secret", "body", "raw_body", "headers", "replay", "reuse_signature"}
 )
+_OF_THE_SIGNATURE = frozenset({"seconds", "secret", "headers", "reuse_signature"})
 
 
 def _in_group(place: Conversation) -> Arguments:
@@ -296,14 +397,6 @@ def _in_group(place: Conversation) -> Arguments:
 def _changed(content: Arguments, changes: Arguments) -> Arguments:
     merged = {**content, **changes}
     return {name: value for name, value in merged.items() if value is not None}
-
-
-def _content(request: Request) -> Arguments:
-    try:
-        content = request.json()
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _markdown(content: Arguments) -> Arguments:
@@ -339,3 +432,15 @@ def _old_gateway(errcode: int, errmsg: str) -> Response:
 
 def _refusal(status: int, code: str, message: str) -> Response:
     return as_json({"code": code, "message": message, "requestid": secrets.token_hex(8)}, status)
+
+
+def _not_authorised() -> Response:
+    return _refusal(401, "InvalidAuthentication", "不合法的access_token")
+
+
+def _over_limit() -> Response:
+    return _refusal(403, "Forbidden.AccessDenied.QpsLimitForApi", "请求过于频繁")
+
+
+def _as_text(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False)
