@@ -17,7 +17,7 @@ from chatops_site.management.commands.command_docs import page
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
-PAGES: Final = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES: Final = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 # Read by gunicorn's options, not by the settings.
 ELSEWHERE: Final = {"WEB_CONCURRENCY"}
 _LINK: Final = re.compile(r"\]\((?!https?:)([^)#\s]+)?(?:#([^)\s]+))?\)")
