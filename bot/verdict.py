@@ -251,11 +251,17 @@ def _stranger(message: IncomingMessage, asker: Asker, call: Call) -> Verdict:
         "%(mark)s I do not know this account yet: %(account)s."
         " An access request is waiting for an operator."
     )
+    own_way = _("Or link it yourself: portal → Link a chat account.")
     if not _may_request(message):
         text = _("%(mark)s I do not know this account: %(account)s. An operator can link it.")
+        own_way = ""
+    if message.platform == "comments":
+        # There a code would be read by everybody.
+        own_way = ""
+    known = text % {"mark": BLOCKED, "account": escape(asker.account)}
     return Verdict(
         call=call,
-        refused=text % {"mark": BLOCKED, "account": escape(asker.account)},
+        refused=sentences(known, own_way),
         reason="stranger",
         rule="unknown account",
         stranger=True,

@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.i18n import set_language
 
+from bot.desk.link import link_page
 from chatops_site.login_form import LoginForm
 from chatops_site.overview import overview
 
@@ -31,7 +32,11 @@ class PortalAdminSite(AdminSite):
     login_form = LoginForm
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        return [path("language/", set_language, name="set_language"), *super().get_urls()]
+        return [
+            path("language/", set_language, name="set_language"),
+            path("link/", self.admin_view(link_page), name="link"),
+            *super().get_urls(),
+        ]
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
         context = {**(extra_context or {}), "sections": overview(request)}

@@ -21,6 +21,7 @@ def test_a_stranger_is_told_the_id_and_waits_for_an_operator(chat: Chat) -> None
     assert answer == (
         "⛔ I do not know this account yet: dingtalk user999."
         " An access request is waiting for an operator."
+        " Or link it yourself: portal → Link a chat account."
     )
     request = AccessRequest.objects.get()
     assert (request.external_id, request.shown_name, request.state) == (
@@ -34,6 +35,7 @@ def test_a_stranger_is_told_the_id_and_waits_for_an_operator(chat: Chat) -> None
 def test_a_stranger_in_chinese(chinese: Chat) -> None:
     assert chinese.say("/合并 233", by="stranger") == (
         "⛔ 还不认识这个账号：dingtalk user999。已提交开通申请，等管理员处理。"
+        "也可以自己绑定：门户 → 绑定聊天账号。"
     )
 
 
@@ -46,7 +48,7 @@ def test_a_stranger_who_asks_often_is_one_request(chat: Chat) -> None:
 def test_a_stranger_may_ask_for_help_and_for_the_ids_an_operator_needs(chat: Chat) -> None:
     listed, who = chat.say("/help", by="stranger"), chat.say("/whoami", by="stranger")
 
-    assert re.findall(r"^`/(\w+)", listed, re.MULTILINE) == ["help", "whoami", "help"]
+    assert re.findall(r"^`/(\w+)", listed, re.MULTILINE) == ["help", "whoami", "link", "help"]
     assert who.splitlines() == [
         "I do not know this account yet.",
         "Your account: dingtalk `user999`",
@@ -92,8 +94,18 @@ def test_help_holds_what_this_person_may_do_and_no_more(chat: Chat) -> None:
     def verbs(text: str) -> list[str]:
         return re.findall(r"^`/([a-z]+(?: [a-z]+)?)", text, re.MULTILINE)[:-1]
 
-    assert verbs(viewer) == ["help", "whoami", "prs", "pr", "status", "log", "history", "why"]
-    assert len(verbs(maintainer)) == 22
+    assert verbs(viewer) == [
+        "help",
+        "whoami",
+        "link",
+        "prs",
+        "pr",
+        "status",
+        "log",
+        "history",
+        "why",
+    ]
+    assert len(verbs(maintainer)) == 23
 
 
 def test_help_of_one_command_shows_usage_examples_and_aliases(chat: Chat) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 COMMANDS: Final[dict[str, str]] = {
     "help": "bot.commands.help.Help",
     "whoami": "bot.commands.help.WhoAmI",
+    "link": "bot.commands.link.Link",
     "prs": "bot.commands.pulls.Pulls",
     "pr": "bot.commands.pulls.Pull",
     "approve": "bot.commands.approve.Approve",

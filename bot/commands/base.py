@@ -49,6 +49,8 @@ class Argument:
     required: bool = False
     choices: tuple[str, ...] = ()
     keyword: str = ""
+    # What stands for it in the usage, where the kind's own word would tell less.
+    word: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ USAGE_WORDS: Mapping[Kind, str] = {
 
 
 def _usage_of(argument: Argument) -> str:
-    word = "|".join(argument.choices) or USAGE_WORDS[argument.kind]
+    word = argument.word or "|".join(argument.choices) or USAGE_WORDS[argument.kind]
     if argument.keyword:
         word = f"{argument.keyword} {word}"
     return word if argument.required else f"[{word}]"

@@ -6,12 +6,14 @@ from django import forms
 from django.contrib import admin
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit import display
 from audit.changes import AuditedAdmin
+from bot.desk.import_people import import_page, may_import
 from bot.desk.people_forms import AccountForm, GrantForm, PersonForm, RoleForm
 from bot.people.models import Account, Grant, Person, Role, Team
 
@@ -42,6 +44,16 @@ class PersonAdmin(AuditedAdmin):
         (gettext_lazy("At the forges"), {"fields": ("forge_logins", "repository")}),
         (gettext_lazy("In this portal"), {"fields": ("user",)}),
     )
+
+    change_list_template = "bot/people.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(import_page)
+        return [path("import/", view, name="bot_person_import"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        context = {**(extra_context or {}), "may_import": may_import(request)}
+        return super().changelist_view(request, context)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         return super().get_queryset(request).prefetch_related("accounts", "teams")

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from bot.commands.registry import specs
 from bot.people.models import Account, Grant, Person
-from bot.platforms import PLATFORMS
+from bot.platforms import PLATFORMS, clients
 from repos.forms.fields import ModelForm, NamedForm, PairsField
 from repos.models import Environment, Forge, Repository, Service
 
@@ -23,8 +23,6 @@ SCOPES: Final[dict[str, Any]] = {
 # manage.py say: there a person is known by the user name, and has no account.
 COMMENTS: Final = "comments"
 CONSOLE: Final = "console"
-# Its people are those of the company, whichever kind of robot they speak to.
-COMPANY_ROBOT: Final = "wecom_aibot"
 
 
 class ScopeField(forms.ChoiceField):
@@ -175,8 +173,15 @@ class PersonForm(ModelForm):
 
 
 def account_platforms() -> list[tuple[str, str]]:
-    names = [name for name in PLATFORMS if name not in (CONSOLE, COMPANY_ROBOT)]
-    return [("", "---------"), *((name, name.capitalize()) for name in names)]
+    """Those that people have accounts on; a company's robot has its people from the company's app."""
+    names = dict.fromkeys(clients.account_platforms().values())
+    return [("", "---------"), *((name, label_of(name)) for name in names)]
+
+
+def label_of(platform: str) -> str:
+    """As people call it; of a platform that there is no more, its name."""
+    known = clients.kind_of(platform).label if platform in PLATFORMS else ""
+    return str(known or platform)
 
 
 class AccountForm(ModelForm):

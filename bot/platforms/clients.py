@@ -12,6 +12,8 @@ from bot.platforms import PLATFORMS
 from bot.platforms.base import Platform
 from bot.platforms.models import Bot
 
+CONSOLE: Final = "console"
+
 _known: Final[dict[int, tuple[str, Platform]]] = {}
 _lock: Final = Lock()
 
@@ -33,6 +35,11 @@ def kind_of(platform: str) -> type[Platform]:
     """The class of that platform, for what is the same for all its bots."""
     kind: type[Platform] = import_string(PLATFORMS[platform])
     return kind
+
+
+def account_platforms() -> dict[str, str]:
+    """Each platform that people speak from → the one whose accounts they have; the console has none."""
+    return {name: kind_of(name).accounts_of or name for name in PLATFORMS if name != CONSOLE}
 
 
 def _build(bot: Bot) -> Platform:

@@ -29,6 +29,9 @@ _NAMES = (
     r"encrypt_?key|aes_?key|credentials?|signature)"
 )
 
+# Letters and digits, at least one of each.
+_CODE_GROUP = r"(?=[2-9]{0,3}[A-Z])(?=[A-Z]{0,3}[2-9])[A-HJKMNP-Z2-9]{4}"
+
 # Each pattern is linear: repetitions are bounded or start only where a word starts.
 _PATTERNS: Final = tuple(
     (re.compile(pattern, flags), replacement)
@@ -50,6 +53,18 @@ _PATTERNS: Final = tuple(
         (rf"{_WORD}(?:gh[pousr]_[A-Za-z0-9]{{16,}}|github_pat_\w{{16,}})", MARK, 0),
         (rf"{_WORD}(?:xox[a-z]|xapp|xwfp)-[\w-]{{8,}}", MARK, 0),
         (r"SEC[0-9a-f]{64}", MARK, 0),
+        # A code that links a chat account, by its form, and whatever was typed in a code's place.
+        (
+            rf"(?:(?<![A-Z0-9_-])|(?<=link)){_CODE_GROUP}-{_CODE_GROUP}(?![A-Z0-9_-])",
+            MARK,
+            re.IGNORECASE,
+        ),
+        (
+            r"((?:\A[ \t]{0,9}|[/!／！])(?:link|绑定|关联)[ \t\u3000\xa0]{1,9})"
+            rf"(?!{re.escape(MARK)})(?=[^\n`]{{0,20}}\d)[^\n`]{{1,60}}",
+            rf"\1{MARK}",
+            re.IGNORECASE,
+        ),
         (rf"{_WORD}eyJ[\w-]{{8,}}\.[\w-]{{8,}}\.[\w-]*", MARK, 0),
         (
             rf"{_WORD}((?:Bearer|Basic)[ \t]+)(?=[^\s]*[\d+/=._-])[\w.~+/=-]{{8,}}",

@@ -3,15 +3,18 @@
 import logging
 import signal
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from bot.engine import names
 from bot.engine.worker import Chore, Worker
 from bot.hooks import take
 
 logger = logging.getLogger(__name__)
+
+CHORES: Final = (Chore(take.ready, take.take), Chore(names.ready, names.ask))
 
 
 class Command(BaseCommand):
@@ -26,8 +29,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        hooks = Chore(take.ready, take.take)
-        worker = Worker(threads=max(1, options["threads"]), chores=[hooks])
+        worker = Worker(threads=max(1, options["threads"]), chores=CHORES)
 
         def stop(number: int, frame: FrameType | None) -> None:
             worker.stop()
