@@ -18,7 +18,7 @@ from bot.platforms.base import Outgoing, Pace, SendFailed
 from bot.platforms.clients import kind_of, platform_for
 from bot.platforms.models import Bot
 from bot.runs.buttons import buttons_of
-from bot.runs.models import Reply, ReplyState
+from bot.runs.models import UNSENT, Reply, ReplyState
 from bot.runs.story import reply_fact
 from chatops_site.kit.failpoints import reach
 from chatops_site.kit.prepared import Fetch, Select, Update, update
@@ -182,8 +182,7 @@ _TAKEN: Final = Fetch(
 
 def _due(now: datetime) -> QuerySet[Reply]:
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    states = (ReplyState.WAITING, ReplyState.SENDING)
-    return Reply.objects.filter(free, state__in=states, due_at__lte=now)
+    return Reply.objects.filter(free, state__in=UNSENT, due_at__lte=now)
 
 
 def _is_late(reply: Reply) -> bool:

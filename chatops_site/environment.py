@@ -17,6 +17,7 @@ T = TypeVar("T")
 LANGUAGES = ("en", "zh-hans")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 SECRET_KEY_LENGTH = 50
+TOKEN_LENGTH = 16
 # 107 for a local socket, less "/worker-4194304.sock".
 LONGEST_SOCKET_FOLDER = 86
 
@@ -113,6 +114,15 @@ class Environment:
         if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
             raise ImproperlyConfigured(
                 f"{name} must be an address such as https://chatops.example.com."
+            )
+        return value
+
+    def token(self, name: str) -> str:
+        """What a machine shows as Bearer, or ""; a file may end with a line break."""
+        value = self.text(name, "").strip()
+        if value and not re.fullmatch(rf"[!-~]{{{TOKEN_LENGTH},200}}", value):
+            raise ImproperlyConfigured(
+                f"{name} must be {TOKEN_LENGTH} to 200 letters, digits and signs without blanks."
             )
         return value
 

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
 from audit import triggers
+from bot.connect import reports
 from bot.engine import heartbeat
 
 
@@ -14,13 +15,18 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when database, migrations, triggers and a worker are there; else 503 and which of them is not."""
+    """200 when all is there that the portal needs to do its work; else 503 and what is not.
+
+    connections is true where no bot has an outgoing one.
+    """
+    now = timezone.now()
     try:
         checks = {
             "database": True,
             "migrations": _migrated(),
             "triggers": not triggers.missing(connection),
-            "worker": heartbeat.alive(timezone.now()),
+            "worker": heartbeat.alive(now),
+            "connections": all(one.well for one in reports.of_bots(now)),
         }
     except DatabaseError:
         checks = {"database": False}

@@ -20,6 +20,7 @@ CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 HTTPS = env.flag("HTTPS", default=True)
 OUTGOING_ALLOW = env.outgoing_allow()
 PORTAL_URL = env.address("PORTAL_URL")
+METRICS_TOKEN = env.token("METRICS_TOKEN")
 
 if DEBUG and not set(ALLOWED_HOSTS) <= {"localhost", "127.0.0.1", "[::1]", "testserver"}:
     raise ImproperlyConfigured(
@@ -119,8 +120,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
-# The health pages are asked by machines inside the network, over plain http.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+# Health and metrics are asked for by machines inside the network, over plain http.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 X_FRAME_OPTIONS = "DENY"
 # 256 KiB is the largest webhook body we read; admin forms stay far below.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576

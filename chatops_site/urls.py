@@ -6,6 +6,7 @@ from django.urls import path
 from bot.hooks.views import ForgeWebhook
 from bot.views import ChatWebhook
 from chatops_site.health import healthz, readyz
+from chatops_site.metrics import metrics
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -13,4 +14,5 @@ urlpatterns = [
     path("webhooks/forge/<str:forge>/", ForgeWebhook.as_view(), name="forge_webhook"),
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", metrics),
 ]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bot.platforms.base import IncomingMessage, Parsed, Said
+from bot.platforms.base import IncomingMessage, Parsed, Rejected, Said
 from bot.platforms.dialling import Lost
 from bot.platforms.dingtalk import DingTalk
 from bot.platforms.dingtalk_connection import DingTalkConnection
@@ -80,7 +80,7 @@ class Noted:
     def __init__(self) -> None:
         self.openings = 0
         self.signs = 0
-        self.taken: list[Parsed] = []
+        self.taken: list[Parsed | Rejected] = []
 
     def connected(self) -> None:
         self.openings += 1
@@ -88,7 +88,7 @@ class Noted:
     def alive(self) -> None:
         self.signs += 1
 
-    def take(self, parsed: Parsed) -> Said:
+    def take(self, parsed: Parsed | Rejected) -> Said:
         self.taken.append(parsed)
         return Said()
 

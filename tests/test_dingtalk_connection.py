@@ -11,14 +11,14 @@ import pytest
 from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_sockets
 
-from bot.platforms.base import Ignored, IncomingMessage, Parsed, Said
+from bot.platforms.base import Ignored, IncomingMessage, Parsed, Rejected, Said
 from bot.platforms.comments import Comments
 from bot.platforms.dialling import Lost
 from bot.platforms.dingtalk_connection import DingTalkConnection
 from bot.platforms.dingtalk_line import open_line
 from bot.platforms.models import Bot
 from chatops_site.kit.sockets import tls_context
-from chatops_site.sandbox.dingtalk import APP_SECRET
+from chatops_site.sandbox.dingtalk import APP_SECRET, CORP, ROBOT_CODE
 from chatops_site.sandbox.sockets import open_sockets
 from tests.dingtalk_dial import (
     Dialled,
@@ -61,7 +61,7 @@ class Failing(Noted):
         self.times = times
         self.tries = 0
 
-    def take(self, parsed: Parsed) -> Said:
+    def take(self, parsed: Parsed | Rejected) -> Said:
         self.tries += 1
         if self.tries <= self.times:
             raise OSError("disk full")
@@ -75,7 +75,7 @@ class Slow(Noted):
         super().__init__()
         self.begun, self.go = threading.Event(), threading.Event()
 
-    def take(self, parsed: Parsed) -> Said:
+    def take(self, parsed: Parsed | Rejected) -> Said:
         self.begun.set()
         assert self.go.wait(10)
         return super().take(parsed)
@@ -165,7 +165,7 @@ def test_what_is_not_for_this_robot_is_noted_and_nothing_more(
     gateway: Gateway, noted: Noted, line: Dialled, body: dict[str, Any], reason: str
 ) -> None:
     gateway.say(tamper={"body": body})
-    assert [one.reason for one in noted.taken if isinstance(one, Ignored)] == [reason]
+    assert [one.reason for one in noted.taken if isinstance(one, Ignored | Rejected)] == [reason]
 
 
 def test_a_message_cannot_make_itself_younger_than_now(
@@ -268,7 +268,9 @@ def test_more_than_it_can_hold_has_to_wait_and_is_not_lost(gateway: Gateway) -> 
 
 def push_many(gateway: Gateway, count: int) -> None:
     for n in range(count):
-        push(gateway, a_frame({"n": n}).replace("frame-1", f"frame-{n}"), 0.0)
+        picture = {"chatbotCorpId": CORP, "robotCode": ROBOT_CODE, "msgtype": "picture"}
+        told = picture | {"msgId": f"frame-{n}"}
+        push(gateway, a_frame(told).replace("frame-1", f"frame-{n}", 1), 0.0)
 
 
 def test_one_that_is_only_being_opened_stops_soon_and_leaves_nothing_open(

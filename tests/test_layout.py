@@ -35,6 +35,7 @@ ROOMS: Final = (
     "management",
     "engine",
     "hooks",
+    "connect",
     "views",
     "pressing",
     "dispatch",

@@ -8,10 +8,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.changes import AuditedAdmin
+from bot.desk import connections
 from bot.desk.bot_forms import SETTING, form_of, platform_named
 from bot.desk.people_forms import COMMENTS, CONSOLE
 from bot.platforms import PLATFORMS
@@ -26,10 +29,13 @@ from repos.forms.secrets import PREFIX
 @admin.register(Bot)
 class BotAdmin(TestedAdmin):
     unread = ("secrets",)
-    list_display = ("name", "platform", "language", "enabled")
+    list_display = ("name", "platform", "language", "enabled", "connection")
     list_filter = ("platform", "enabled")
     search_fields = ("name",)
-    readonly_fields = ("platform", "receiving_address")
+    readonly_fields = ("platform", "receiving_address", "outgoing_connection")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        return super().get_queryset(request).prefetch_related("connections")
 
     @admin.display(
         description=gettext_lazy("Receiving address"),
@@ -40,7 +46,24 @@ class BotAdmin(TestedAdmin):
             return _("It is shown here once the bot is saved.")
         if bot.platform == COMMENTS:
             return _("None of its own: the webhook is set up on its forge's page.")
-        return address_shown(reverse("chat_webhook", args=[bot.name]))
+        address = address_shown(reverse("chat_webhook", args=[bot.name]))
+        if not _can_dial(bot.platform):
+            return address
+        either = _(
+            "Either way works: this address, or an outgoing connection. What comes twice is run once."
+        )
+        return format_html("{}<p>{}</p>", address, either)
+
+    @admin.display(description=gettext_lazy("Outgoing connection"))
+    def outgoing_connection(self, bot: Bot) -> str:
+        """Of each process that keeps one, how it is; or how to start one."""
+        if not bot.pk:
+            return _("It is shown here once the bot is saved.")
+        return connections.told(bot, timezone.now())
+
+    @admin.display(description=gettext_lazy("Outgoing connection"))
+    def connection(self, bot: Bot) -> str:
+        return connections.newest_pill(bot, timezone.now())
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
@@ -89,6 +112,8 @@ class BotAdmin(TestedAdmin):
         plain = [SETTING + setting.name for setting in kind.settings] if kind else []
         hidden = [PREFIX + secret.name for secret in kind.secrets] if kind else []
         own = ["name", "platform", "language", "enabled", "receiving_address"]
+        if _can_dial(_platform_name(request, obj)):
+            own.append("outgoing_connection")
         sections = (
             (None, own),
             (gettext_lazy("Settings"), plain),
@@ -104,6 +129,11 @@ class BotAdmin(TestedAdmin):
             return (Finding(True, platform_for(stored).check()),)
         except SendFailed as problem:
             return (Finding(False, problem.sentence),)
+
+
+def _can_dial(platform: str) -> bool:
+    kind = platform_named(platform)
+    return bool(kind and kind.dialled)
 
 
 def _platform_name(request: HttpRequest, bot: Bot | None) -> str:

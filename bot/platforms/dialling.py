@@ -5,14 +5,15 @@ from collections.abc import Callable
 from threading import Event
 from typing import Final, Protocol
 
-from bot.platforms.base import Parsed, Platform, Said
+from bot.platforms.base import Parsed, Platform, Rejected, Said
 
 # A connection over which nothing has come for so long, although it was asked to answer, is dead.
 SILENCE: Final = 90.0
 
 # Writes down what came before it returns: what it returns may be told in the acknowledgement. It
-# raises when nothing could be written down; then nothing may be acknowledged either.
-Take = Callable[[Parsed], Said]
+# raises when nothing could be written down; then nothing may be acknowledged either. What is not for
+# this bot, or malformed, is given to it as the Rejected that the reader raised.
+Take = Callable[[Parsed | Rejected], Said]
 
 
 class Lost(Exception):

@@ -215,16 +215,17 @@ class DingTalkConnection(Dialled):
             letter.line.send(_acknowledgement_of_unknown(frame))
             return
         code = OK
+        parsed: Parsed | Rejected
         try:
             parsed = read(self._robot, frame, letter.heard_at)
         except Rejected as rejected:
-            parsed, code = Ignored(rejected.reason, frame.message_id), BAD_REQUEST
+            parsed, code = rejected, BAD_REQUEST
         except Unusable as unusable:
             parsed = Ignored(str(unusable), frame.message_id)
         if self._keep(parsed, frame, stop):
             letter.line.send(acknowledgement(frame, code, _DATA[frame.topic]))
 
-    def _keep(self, parsed: Parsed, frame: Frame, stop: Event) -> bool:
+    def _keep(self, parsed: Parsed | Rejected, frame: Frame, stop: Event) -> bool:
         """Has it written down, trying again while that fails: nobody else has the message any more."""
         until, pause = monotonic() + _GIVE_UP_AFTER, _FIRST_PAUSE
         while True:

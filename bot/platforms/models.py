@@ -90,7 +90,7 @@ class Connection(models.Model):
     bot = models.ForeignKey(Bot, models.CASCADE, related_name="connections")
     holder = models.CharField(max_length=200)
     state = models.CharField(max_length=10, choices=ConnectionState.choices)
-    # Since when it is in that state; its newest sign of life; when something last came over it.
+    # Since when it is connected, or is not; its newest sign of life; when something last came over it.
     since = models.DateTimeField()
     at = models.DateTimeField()
     heard_at = models.DateTimeField(null=True)

@@ -211,6 +211,13 @@ class ReplyState(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
+# Written out in the SQL: SQLite takes the partial index of what waits only where the words themselves stand.
+UNSENT = tuple(
+    models.Func(template=f"'{state}'", output_field=models.CharField())
+    for state in (ReplyState.WAITING, ReplyState.SENDING)
+)
+
+
 class Reply(models.Model):
     """A message the bot owes a conversation; sending it again never touches the effect it tells of."""
 

@@ -1,0 +1,1 @@
+"""Outgoing connections: kept open by manage.py connect, and how they are."""
