@@ -14,7 +14,7 @@ from bot.models import Account, Bot, Conversation, Grant, Person, Role, Team
 from chatops_site.configuration.exporting import export
 from chatops_site.configuration.problems import ConfigurationRefused
 from chatops_site.configuration.reading import read
-from chatops_site.demo.premises import CONFIGURATION
+from chatops_site.demo.premises import CONFIGURATION, SANDBOX_SECRETS
 from repos.models import Environment, Forge, Job, Repository
 
 pytestmark = pytest.mark.django_db
@@ -63,10 +63,8 @@ def refuse_fixture(apply: Apply) -> Apply:
 
 @pytest.fixture(name="secrets")
 def secrets_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("gitee", "github", "gitlab", "gitea", "jenkins"):
-        monkeypatch.setenv(f"DEMO_{name.upper()}_TOKEN", f"token-of-{name}")
-    for name in ("dingtalk", "hook"):
-        monkeypatch.setenv(f"DEMO_{name.upper()}_SECRET", f"secret-of-{name}")
+    for name in SANDBOX_SECRETS:
+        monkeypatch.setenv(name, f"value-of-{name}")
 
 
 @pytest.fixture(name="demo")
@@ -82,8 +80,8 @@ def demo_fixture(apply: Apply, secrets: None) -> str:
 
 def test_it_makes_everything_that_the_demo_configuration_names(demo: str) -> None:
     assert Repository.objects.get(name="shop").test_job == Job.objects.get(name="shop-test")
-    assert Forge.objects.get(name="gitee").token == "token-of-gitee"
-    assert Bot.objects.get().secrets == {"app_secret": "secret-of-dingtalk"}
+    assert Forge.objects.get(name="gitee").token == "value-of-DEMO_GITEE_TOKEN"
+    assert Bot.objects.get(name="ops").secrets == {"app_secret": "value-of-DEMO_DINGTALK_SECRET"}
     assert Conversation.objects.get(external_id="cid-release").name == "发布群"
     assert {person.name for person in Person.objects.all()} == {"张三", "李四", "王芳", "赵六"}
     assert [team.name for team in Person.objects.get(username="lisi").teams.all()] == [
@@ -270,7 +268,7 @@ def test_the_portals_own_secrets_are_not_given_away(refuse: Apply) -> None:
 def test_a_bot_keeps_the_secrets_that_the_file_leaves_out(demo: str, apply: Apply) -> None:
     apply("bots:\n  - {name: ops, language: en}")
 
-    assert Bot.objects.get().secrets == {"app_secret": "secret-of-dingtalk"}
+    assert Bot.objects.get(name="ops").secrets == {"app_secret": "value-of-DEMO_DINGTALK_SECRET"}
 
 
 def test_a_bot_without_its_secret_is_applied_with_a_word_about_it(apply: Apply) -> None:
@@ -307,7 +305,12 @@ def test_a_grant_that_gets_an_end_stays_the_same_grant(apply: Apply) -> None:
 def test_a_grant_may_hold_in_some_conversations_only(demo: str, apply: Apply) -> None:
     grant = Grant.objects.get(person__name="王芳", environment__name="production")
 
-    assert [place.external_id for place in grant.conversations.all()] == ["cid-release"]
+    assert [place.external_id for place in grant.conversations.all()] == [
+        "cid-release",
+        "oc_release",
+        "wrrelease",
+        "C0RELEASE",
+    ]
 
 
 def test_two_grants_that_differ_only_in_their_end_are_both_kept(apply: Apply) -> None:

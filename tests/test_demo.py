@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from chatops_site.demo.premises import ROOT, CannotStart, Ports, configuration, find_ports, keys
 from chatops_site.sandbox.client import Sandbox
@@ -102,10 +103,13 @@ def lives(pid: int) -> bool:
     return True
 
 
+def sandbox_at(chat: str) -> Sandbox:
+    return Sandbox({"chat": chat, "gitee": "", "jenkins": "", "control": f"{chat}/__control"})
+
+
 def ask_for_help(chat: str) -> str:
     """Says /help as 张三 and waits for the answer."""
-    urls = {"chat": chat, "gitee": "", "jenkins": "", "control": f"{chat}/__control"}
-    sandbox = Sandbox(urls)
+    sandbox = sandbox_at(chat)
     assert sandbox.say("zhangsan", "cid-release", "/help")["status"] == 200
     until = time.monotonic() + 10
     while time.monotonic() < until:
@@ -171,6 +175,43 @@ def test_when_it_is_killed_itself_nothing_stays_behind(start: Callable[[], Demo]
         time.sleep(0.1)
 
     assert not [name for name, pid in pids.items() if lives(pid)]
+
+
+def connecting(demo: Demo) -> list[int]:
+    """The processes of the demo's sandbox that keep Slack's bot connected."""
+    return [
+        int(folder.name)
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdigit()
+        and parent_of(Path("/proc", str(parent_of(folder)))) == demo.process.pid
+        and b"connect\0ops-slack" in (folder / "cmdline").read_bytes()
+    ]
+
+
+@pytest.mark.full
+def test_a_connection_chosen_on_the_page_is_made_and_ends_with_the_demo(
+    start: Callable[[], Demo],
+) -> None:
+    demo = start()
+    demo.wait_until_it_says("Ctrl-C")
+    assert connecting(demo) == []
+
+    sandbox_at(demo.ports.chat_url).choose_mode("slack", "dialled")
+    until = time.monotonic() + 20
+    while time.monotonic() < until and not connected(demo):
+        time.sleep(0.1)
+    assert connected(demo)
+    (pid,) = connecting(demo)
+    demo.end(signal.SIGKILL)
+    while time.monotonic() < until and lives(pid):
+        time.sleep(0.1)
+
+    assert not lives(pid)
+
+
+def connected(demo: Demo) -> bool:
+    state = requests.get(f"{demo.ports.chat_url}/chat/state", timeout=5).json()
+    return any(one["connection"] == "connected" for one in state["platforms"])
 
 
 def test_it_ends_at_once_when_told_so_while_it_is_still_starting(start: Callable[[], Demo]) -> None:

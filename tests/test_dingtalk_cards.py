@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bot.platforms.base import Button, IncomingMessage, Outgoing, Press, SendFailed
 from bot.platforms.dingtalk import DingTalk
+from bot.platforms.models import Bot, Connection
 from chatops_site.sandbox.dingtalk import TEMPLATE
 from tests.dingtalk_dial import Gateway, Noted, dialled, gateway_fixture, whole_gateway_fixture
 from tests.dingtalk_street import now
@@ -37,8 +39,7 @@ def labels(message: dict[str, Any]) -> list[tuple[str, str]]:
 
 def test_only_with_a_template_there_are_buttons(gateway: Gateway, robot: DingTalk) -> None:
     plain = gateway.robot()
-    assert (robot.has_buttons, robot.updates_in_place) == (True, True)
-    assert (plain.has_buttons, plain.updates_in_place) == (False, False)
+    assert (robot.updates_in_place, plain.updates_in_place) == (True, False)
     plain.send(GROUP, OFFER, now=now())
     assert gateway.calls(DELIVER) == 0
     assert [answer["by"] for answer in gateway.answers()] == ["group"]
@@ -255,3 +256,18 @@ def test_a_whole_conversation_by_stream(gateway: Gateway, robot: DingTalk, noted
     robot.update(heard.route, track, Outgoing("✅ Done", key="chatops-8"), now=now())
     question = gateway.stand.talk.since(0)[0]
     assert (question["n"], question["delivery"]["stage"]) == (said["n"], "done")
+
+
+@pytest.mark.django_db
+def test_buttons_are_offered_while_a_connection_is_there_to_bring_the_presses() -> None:
+    told = {"app_key": "k", "robot_code": "r", "corp_id": "c", "card_template": "t.schema"}
+    bot = Bot.objects.create(name="ops", platform="dingtalk", settings=told)
+    robot, moment = DingTalk(bot), now()
+    without = robot.has_buttons
+    line = Connection.objects.create(
+        bot=bot, holder="host:1", state="connected", since=moment, at=moment
+    )
+    connected = robot.has_buttons
+    Connection.objects.filter(pk=line.pk).update(at=moment - timedelta(minutes=1))
+
+    assert (without, connected, robot.has_buttons) == (False, True, False)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from bot.platforms.models import Connection, ConnectionState
+from bot.platforms.models import GONE_AFTER, Connection, ConnectionState
 
-# A process writes every five seconds; one that has not for so long is gone.
-GONE_AFTER: Final = timedelta(seconds=30)
 # So long may a bot be without a connection: platforms close them now and then.
 OUT_FOR: Final = timedelta(minutes=2)
 # Newest first. Older ones are of processes that ended long ago.

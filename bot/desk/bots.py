@@ -20,7 +20,7 @@ from bot.desk.people_forms import COMMENTS, CONSOLE
 from bot.platforms import PLATFORMS
 from bot.platforms.base import SendFailed
 from bot.platforms.clients import platform_for
-from bot.platforms.models import Bot, Conversation
+from bot.platforms.models import Bot, Conversation, platforms
 from repos.connections import Finding, Findings
 from repos.desk import TestedAdmin, address_shown, secrets_said
 from repos.forms.secrets import PREFIX
@@ -77,7 +77,9 @@ class BotAdmin(TestedAdmin):
             **self.admin_site.each_context(request),
             "title": _("Add a bot: on which platform?"),
             "opts": self.opts,
-            "platforms": [name for name in PLATFORMS if name not in (COMMENTS, CONSOLE)],
+            "platforms": [
+                (name, label) for name, label in platforms() if name not in (COMMENTS, CONSOLE)
+            ],
         }
         return TemplateResponse(request, "bot/choose_platform.html", context)
 

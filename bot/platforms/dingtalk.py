@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bot.platforms.base import (
     Ignored,
@@ -81,6 +82,7 @@ _LIMIT_CODES: Final = frozenset({90002, 90018, 90019, 90030, 130101})
 class DingTalk(Platform):
     """DingTalk signs no body: what a message says is believed only as far as dispatch allows."""
 
+    label = gettext_lazy("DingTalk")
     settings = (
         Setting("app_key"),
         Setting("robot_code"),
@@ -109,12 +111,13 @@ class DingTalk(Platform):
 
     @property
     def updates_in_place(self) -> bool:
-        return self.has_buttons
+        """A card can be changed, and needs a template made by hand."""
+        return bool(self.setting("card_template"))
 
     @property
     def has_buttons(self) -> bool:
-        """Only cards have buttons that call back, and cards need a template made by hand."""
-        return bool(self.setting("card_template"))
+        """Only cards have them, and a press comes over a connection alone: without one it would be lost."""
+        return self.updates_in_place and self.bot.is_connected()
 
     def receive(self, webhook: Webhook, *, now: datetime) -> Parsed:
         check_method(webhook)

@@ -1,13 +1,20 @@
 """A bot is one account on one chat platform; a conversation is a place where it is spoken to."""
 
+from datetime import timedelta
+from typing import Final
+
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from bot.platforms import PLATFORMS
 from chatops_site.kit.secrets import EncryptedField, EncryptedJSONField
 from repos.models import Repository, validate_name
+
+# A process that keeps a connection writes every five seconds; one that has not for so long is gone.
+GONE_AFTER: Final = timedelta(seconds=30)
 
 
 def platforms() -> list[tuple[str, str]]:
@@ -39,6 +46,13 @@ class Bot(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_connected(self) -> bool:
+        """Whether one of its outgoing connections is up now; a bot that is not stored has none."""
+        if self._state.adding:
+            return False
+        alive = timezone.now() - GONE_AFTER
+        return self.connections.filter(state=ConnectionState.CONNECTED, at__gt=alive).exists()
 
 
 class Conversation(models.Model):

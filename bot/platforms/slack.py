@@ -78,6 +78,7 @@ _GONE: Final = _ELSEWHERE | {
 
 
 class Slack(Platform):
+    label = "Slack"
     settings = (
         Setting("app_id"),
         Setting("team_id"),

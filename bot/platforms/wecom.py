@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 from defusedxml.ElementTree import fromstring
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bot.platforms.base import (
     Body,
@@ -71,6 +72,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,11}")
 class WeCom(Platform):
     """The app's chats are between it and one member each; groups cannot have it."""
 
+    label = gettext_lazy("WeCom app")
     settings = (
         Setting("corp_id"),
         Setting("agent_id"),

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bot.platforms.base import (
     Body,
@@ -80,6 +81,7 @@ class WeComAibot(Platform):
     It reads presses and sends cards, but has_buttons is False: what a poll fetches is text alone.
     """
 
+    label = gettext_lazy("WeCom aibot")
     settings = (
         Setting("bot_id"),
         Setting("bot_name"),

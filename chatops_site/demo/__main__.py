@@ -73,6 +73,8 @@ def _stay(company: Company, folder: Path, ports: Ports) -> int:
         sandbox = ["--port", str(ports.chat), "--portal", ports.portal_url, "--bot", "ops"]
         move = ["manage.py", "apply_config", str(folder / "at-{forge}.yaml")]
         sandbox += ["--move", shlex.join([sys.executable, *move])]
+        connect = ["manage.py", "connect", "{bot}"]
+        sandbox += ["--connect", shlex.join([sys.executable, *connect])]
         company.start("sandbox", "-m", "chatops_site.sandbox", *sandbox)
         _prepare(company, folder, ports)
         _start(company, ports)

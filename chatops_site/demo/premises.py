@@ -22,7 +22,7 @@ SANDBOX_PORTS: Final = 6
 # As they stand in portal.yaml, which is usable as it is.
 _WRITTEN: Final = tuple(f"127.0.0.1:{port}" for port in range(8900, 8900 + SANDBOX_PORTS))
 # Published values of the sandbox, which alone believes them.
-_SANDBOX: Final = {
+SANDBOX_SECRETS: Final = {
     "DEMO_GITEE_TOKEN": "demo-gitee-token",
     "DEMO_GITHUB_TOKEN": "demo-github-token",
     "DEMO_GITLAB_TOKEN": "demo-gitlab-token",
@@ -30,6 +30,17 @@ _SANDBOX: Final = {
     "DEMO_HOOK_SECRET": "demo-hook-secret",
     "DEMO_JENKINS_TOKEN": "demo-jenkins-token",
     "DEMO_DINGTALK_SECRET": "demo-app-secret",
+    "DEMO_FEISHU_SECRET": "demo-app-secret",
+    "DEMO_FEISHU_ENCRYPT_KEY": "demo-encrypt-key",
+    "DEMO_FEISHU_TOKEN": "demo-verification-token",
+    "DEMO_WECOM_SECRET": "demo-wecom-secret",
+    "DEMO_WECOM_TOKEN": "demoWecomToken",
+    "DEMO_WECOM_AES_KEY": "demoWecomAesKeyForTheSandboxOfChatOps000001",
+    "DEMO_WECOM_AIBOT_TOKEN": "demoAibotToken",
+    "DEMO_WECOM_AIBOT_AES_KEY": "demoAibotAesKeyForTheSandboxOfChatOps000002",
+    "DEMO_SLACK_SIGNING_SECRET": "demo-signing-secret",
+    "DEMO_SLACK_BOT_TOKEN": "xoxb-demo-bot-token",
+    "DEMO_SLACK_APP_TOKEN": "xapp-demo-app-token",
 }
 _INHERITED: Final = (
     "PATH",
@@ -124,7 +135,7 @@ def environment(folder: Path, ports: Ports, wake: Path) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {
         **inherited,
-        **_SANDBOX,
+        **SANDBOX_SECRETS,
         **keys(folder),
         "DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
         "ALLOWED_HOSTS": "localhost,127.0.0.1",

@@ -1,4 +1,4 @@
-"""`python -m chatops_site.sandbox`: forges, Jenkins and DingTalk, each on a port of loopback."""
+"""`python -m chatops_site.sandbox`: forges, Jenkins and chat platforms on ports of loopback."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from chatops_site.sandbox.forges import FORGES
 from chatops_site.sandbox.hooks import Hooks
 from chatops_site.sandbox.pane import Pane
 from chatops_site.sandbox.server import Faults, Journal, serve
+from chatops_site.sandbox.sockets import open_sockets
 from chatops_site.sandbox.world import World
 
 _ENDS = (signal.SIGTERM, signal.SIGINT)
@@ -29,7 +30,11 @@ def _options(line: Sequence[str]) -> argparse.Namespace:
         help="chat; Gitee is +1, Jenkins +2, the other forges follow",
     )
     parser.add_argument("--portal", default="http://127.0.0.1:8800", help="where webhooks go")
-    parser.add_argument("--bot", default="ops", help="the bot's name in the portal")
+    parser.add_argument(
+        "--bot",
+        default="ops",
+        help="DingTalk's bot in the portal; the others' names begin with it: ops-feishu",
+    )
     parser.add_argument("--speed", type=float, default=1.0, help="how fast Jenkins' time passes")
     parser.add_argument("--state", choices=demo.STATES, default="demo")
     parser.add_argument(
@@ -37,11 +42,18 @@ def _options(line: Sequence[str]) -> argparse.Namespace:
         default="",
         help="a command that moves the portal to the {forge} in it; then the page offers to",
     )
+    parser.add_argument(
+        "--connect",
+        default="",
+        help="a command that keeps the {bot} in it connected while the page wants that",
+    )
     parser.add_argument("--config", type=Path, help='JSON: {"gitee": [{"op": …}], "jenkins": […]}')
     return parser.parse_args(line)
 
 
-def assemble(*, portal: str, bot: str, speed: float, state: str, move: str = "") -> Parts:
+def assemble(
+    *, portal: str, bot: str, speed: float, state: str, move: str = "", connect: str = ""
+) -> Parts:
     """A whole sandbox that does not listen yet."""
     world, clock = World(), Clock(speed)
     demo.fill(world, state)
@@ -59,7 +71,12 @@ def assemble(*, portal: str, bot: str, speed: float, state: str, move: str = "")
         hooks=hooks,
         jenkins=builds,
         chat=chat.build_system(
-            clock, Pane(world, choice, builds.state), choice, portal=portal, bot=bot
+            clock,
+            Pane(world, choice, builds.state),
+            choice,
+            portal=portal,
+            bot=bot,
+            connect=connect,
         ),
     )
 
@@ -73,7 +90,7 @@ def open_ports(parts: Parts, port: int = 0) -> dict[str, str]:
     origins = [f"http://127.0.0.1:{server.server_port}" for server in servers]
     places = dict(zip((system.name for system in systems), origins, strict=True))
     # The chat sends out links and session webhooks, so it has to know where all are.
-    parts.chat.control("listen", places)
+    parts.chat.control("listen", places | {"sockets": open_sockets(parts.chat.sockets)})
     parts.hooks.start(places)
     apis = {name: f"{places[name]}{stand.api}" for name, stand in FORGES.items()}
     return {
@@ -104,10 +121,12 @@ def run(line: Sequence[str]) -> int:
         speed=options.speed,
         state=options.state,
         move=options.move,
+        connect=options.connect,
     )
     _prepare(parts, options.config)
     print(json.dumps(open_ports(parts, options.port)), flush=True)
     signal.sigwait(_ENDS)
+    parts.chat.close()
     return 0
 
 

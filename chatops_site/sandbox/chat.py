@@ -1,15 +1,18 @@
-"""The sandbox's chat system: the page where people type, and the DingTalk stand-in behind it."""
+"""The sandbox's chat system: the page where people type, and the chat platforms' stand-ins behind it."""
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from chatops_site.sandbox.chats import CHATS, bot_name
 from chatops_site.sandbox.choice import Choice, NotChosen
 from chatops_site.sandbox.clock import Clock
-from chatops_site.sandbox.dingtalk import Arguments, DingTalk
+from chatops_site.sandbox.dialling import Dialling
 from chatops_site.sandbox.pane import Pane
 from chatops_site.sandbox.server import Request, Response, as_json
+from chatops_site.sandbox.stand import Arguments, ChatStand, SocketHandler
 from chatops_site.sandbox.talk import CONVERSATIONS, PEOPLE, Delivery, Portal
 
 _STATIC = Path(__file__).parent / "static"
@@ -35,12 +38,22 @@ _SUGGESTIONS = (
 
 
 class ChatSystem:
-    """Answers the page, the portal's calls to DingTalk, and the control's operations."""
+    """Answers the page, the portal's calls to every platform, and the control's operations."""
 
     name = "chat"
 
-    def __init__(self, dingtalk: DingTalk, pane: Pane, choice: Choice, *, portal: str) -> None:
-        self._dingtalk = dingtalk
+    def __init__(
+        self,
+        stands: Mapping[str, ChatStand],
+        dialling: Dialling,
+        pane: Pane,
+        choice: Choice,
+        *,
+        portal: str,
+    ) -> None:
+        self._stands = stands
+        self._first = next(iter(stands))
+        self._dialling = dialling
         self._pane = pane
         self._choice = choice
         self._portal = portal
@@ -49,39 +62,68 @@ class ChatSystem:
             ("GET", "chat/state"): self._show_state,
             ("GET", "chat/events"): self._show_events,
             ("POST", "chat/say"): self._take_message,
+            ("POST", "chat/press"): self._take_press,
+            ("POST", "chat/mode"): self._take_mode,
             ("POST", "chat/forge"): self._choose_forge,
         }
         self._operations: dict[str, Callable[[Arguments], dict[str, Any]]] = {
             "say": self._say,
+            "press": self._press,
+            "mode": self._choose_mode,
             "messages": self._messages,
             "reset": self._reset,
             "listen": self._listen,
-            "limit": self._limit,
-            "revoke_token": self._revoke_token,
-            "end_sessions": self._end_sessions,
+        }
+
+    @property
+    def sockets(self) -> dict[str, SocketHandler]:
+        """Where the portal's outgoing connections may arrive, of all platforms together."""
+        return {
+            path: handler
+            for stand in self._stands.values()
+            for path, handler in stand.sockets.items()
         }
 
     def answer(self, request: Request) -> Response:
         path = "/".join(request.segments)
         page = self._page.get((request.method, path))
         if page is not None:
-            return page(request)
+            return _in_a_sentence(page, request)
         if request.method in ("GET", "HEAD") and (not path or request.segments[0] == "static"):
             return _file(path.removeprefix("static/") or "chat.html")
-        return self._dingtalk.answer(request)
+        return _first_answer(self._stands.values(), request)
 
     def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
+        """An operation of the chat itself, else one of the stand-in that "platform" names."""
         operation = self._operations.get(op)
-        if operation is None:
-            known = ", ".join(self._operations)
-            raise ValueError(f"The chat has no operation {op!r}; it has: {known}.")
-        return operation(arguments)
+        if operation is not None:
+            return operation(arguments)
+        rest = dict(arguments)
+        return self._stand(rest.pop("platform", "")).control(op, rest)
 
     def state(self) -> dict[str, Any]:
-        """Everything that was said, who is there and where."""
+        """Everything that was said at the first platform, who is there and where."""
+        return self._state_of(self._stands[self._first])
+
+    def close(self) -> None:
+        """Ends what was begun for the outgoing connections."""
+        self._dialling.end()
+
+    def _stand(self, platform: object) -> ChatStand:
+        stand = self._stands.get(str(platform or self._first))
+        if stand is None:
+            known = ", ".join(self._stands)
+            raise ValueError(f"There is no platform {platform!r}; there are: {known}.")
+        return stand
+
+    def _asked(self, request: Request) -> ChatStand:
+        return self._stand(request.query.get("platform", [""])[-1])
+
+    def _state_of(self, stand: ChatStand) -> dict[str, Any]:
         everybody = [one.id for one in PEOPLE]
         return {
-            "seq": self._dingtalk.talk.version,
+            "platform": stand.name,
+            "seq": stand.talk.version,
             "people": [
                 {"id": one.id, "name": one.name, "note": one.note, "staff_id": one.staff_id}
                 for one in PEOPLE
@@ -94,20 +136,37 @@ class ChatSystem:
                     "members": [one.person] if one.private else everybody,
                 }
                 for one in CONVERSATIONS
+                if one.private or not stand.private_only
             ],
-            "messages": self._dingtalk.talk.since(0),
+            "messages": stand.talk.since(0),
         }
 
-    def _show_state(self, _request: Request) -> Response:
+    def _platforms(self) -> list[dict[str, Any]]:
+        """last: the number of the newest message, so that a page can tell where there is news."""
+        return [
+            {
+                "name": stand.name,
+                "label": stand.label,
+                "modes": stand.modes,
+                "mode": stand.mode,
+                "private_only": stand.private_only,
+                "connected": stand.connected(),
+                "last": stand.talk.last,
+                **self._dialling.told(stand.name),
+            }
+            for stand in self._stands.values()
+        ]
+
+    def _show_state(self, request: Request) -> Response:
         links = {"portal": f"{self._portal}/", "admin": f"{self._portal}/admin/"}
         more = {"suggestions": _SUGGESTIONS, "forges": self._choice.offered()}
-        more |= {**links, **self._pane.read()}
-        return as_json(self.state() | more)
+        more |= {**links, **self._pane.read(), "platforms": self._platforms()}
+        return as_json(self._state_of(self._asked(request)) | more)
 
     def _show_events(self, request: Request) -> Response:
         """What changed after a version: at once when there is something, else when there is."""
         since = _number(request.query.get("since", ["0"])[-1])
-        talk = self._dingtalk.talk
+        talk = self._asked(request).talk
         end = time.monotonic() + _POLL_SECONDS
         self._look()
         while not talk.wait(since, _LOOK_SECONDS) and time.monotonic() < end:
@@ -116,77 +175,125 @@ class ChatSystem:
         return as_json({"seq": version, "messages": talk.changed_since(since), **self._shown})
 
     def _look(self) -> None:
-        seen = self._pane.read()
+        seen = {**self._pane.read(), "platforms": self._platforms()}
         if seen != self._shown:
             self._shown = seen
-            self._dingtalk.talk.touch()
+            for stand in self._stands.values():
+                stand.talk.touch()
 
     def _take_message(self, request: Request) -> Response:
-        if not request.is_from_here:
-            return as_json({"message": "Only the chat page itself may speak for people."}, 403)
-        try:
-            delivery = self._open_delivery(request.json())
-        except (ValueError, KeyError, TypeError) as error:
-            return as_json({"message": f"Not said: {error}"}, 400)
+        delivery = self._open_delivery(request.json())
         delivery.send_later()
         return as_json({"n": delivery.message["n"], "message_id": delivery.message["message_id"]})
 
+    def _take_press(self, request: Request) -> Response:
+        """{"platform", "person", "n", "button"}; answered when the portal has answered."""
+        return as_json(self._open_press(request.json()).send())
+
+    def _take_mode(self, request: Request) -> Response:
+        """{"platform", "mode"}; answered when the connection is being made, or has ended."""
+        return as_json(self._choose_mode(request.json()))
+
     def _choose_forge(self, request: Request) -> Response:
         """{"forge": its name}; answered when the portal has moved there."""
-        if not request.is_from_here:
-            return as_json({"message": "Only the chat page itself may choose."}, 403)
-        try:
-            self._choice.choose(str(request.json()["forge"]))
-        except (NotChosen, ValueError, KeyError, TypeError) as error:
-            return as_json({"message": f"Not chosen: {error}"}, 400)
+        self._choice.choose(str(request.json()["forge"]))
         return as_json({"forge": self._choice.current})
 
     def _open_delivery(self, arguments: Arguments) -> Delivery:
         text = arguments["text"]
         if not isinstance(text, str):
             raise ValueError("The text is to be a string.")
+        stand = self._stand(arguments.get("platform"))
         person, conversation = str(arguments["person"]), str(arguments["conversation"])
-        return self._dingtalk.say(person, conversation, text, arguments.get("tamper") or {})
+        delivery = stand.say(person, conversation, text, arguments.get("tamper") or {})
+        return _marked(stand, delivery)
+
+    def _open_press(self, arguments: Arguments) -> Delivery:
+        stand = self._stand(arguments.get("platform"))
+        person, button = str(arguments["person"]), str(arguments["button"])
+        tamper = arguments.get("tamper") or {}
+        return _marked(stand, stand.press(person, int(arguments["n"]), button, tamper))
 
     def _say(self, arguments: Arguments) -> dict[str, Any]:
-        """{"person", "conversation", "text", "tamper"?, "times"?}; waits for the answer."""
-        times = int(arguments.get("times", 1))
-        if not 1 <= times <= _MOST_TIMES:
-            raise ValueError(f"times is a number from 1 to {_MOST_TIMES}.")
+        """{"platform"?, "person", "conversation", "text", "tamper"?, "times"?}; waits for the answer."""
+        times = _times(arguments)
         return self._open_delivery(arguments).send(times)
 
+    def _press(self, arguments: Arguments) -> dict[str, Any]:
+        """{"platform"?, "person", "n", "button", "tamper"?, "times"?}; waits for the answer."""
+        times = _times(arguments)
+        return self._open_press(arguments).send(times)
+
+    def _choose_mode(self, arguments: Arguments) -> dict[str, Any]:
+        stand = self._stand(arguments.get("platform"))
+        self._dialling.choose(stand.name, str(arguments["mode"]))
+        return {"mode": stand.mode}
+
     def _messages(self, arguments: Arguments) -> dict[str, Any]:
-        return {"messages": self._dingtalk.talk.since(int(arguments.get("since", 0)))}
+        talk = self._stand(arguments.get("platform")).talk
+        return {"messages": talk.since(int(arguments.get("since", 0)))}
 
     def _reset(self, _arguments: Arguments) -> dict[str, Any]:
-        self._dingtalk.reset()
+        for stand in self._stands.values():
+            stand.reset()
         self._shown = {}
         return {}
 
     def _listen(self, arguments: Arguments) -> dict[str, Any]:
-        """{"chat", "jenkins", each forge}: the origins, for session webhooks and the page's links."""
-        self._dingtalk.origin = str(arguments["chat"])
+        """{"chat", "jenkins", each forge, "sockets"?}: the origins, for what stand-ins and page link to."""
+        for stand in self._stands.values():
+            stand.origin = str(arguments["chat"])
+            stand.socket_origin = str(arguments.get("sockets", ""))
         self._pane.origins = {name: str(origin) for name, origin in arguments.items()}
         return {}
 
-    def _limit(self, arguments: Arguments) -> dict[str, Any]:
-        """{"per_minute": 20}; 0 lifts the limit."""
-        self._dingtalk.limit(int(arguments["per_minute"]))
-        return {}
 
-    def _revoke_token(self, _arguments: Arguments) -> dict[str, Any]:
-        self._dingtalk.revoke_token()
-        return {}
-
-    def _end_sessions(self, _arguments: Arguments) -> dict[str, Any]:
-        self._dingtalk.end_sessions()
-        return {}
-
-
-def build_system(clock: Clock, pane: Pane, choice: Choice, *, portal: str, bot: str) -> ChatSystem:
+def build_system(
+    clock: Clock, pane: Pane, choice: Choice, *, portal: str, bot: str, connect: str = ""
+) -> ChatSystem:
+    """bot: the prefix of the bots' names; connect: a command that keeps the {bot} in it connected."""
     root = portal.rstrip("/")
-    dingtalk = DingTalk(clock, Portal(f"{root}/webhooks/chat/{bot}/"))
-    return ChatSystem(dingtalk, pane, choice, portal=root)
+    bots = {name: bot_name(bot, name) for name in CHATS}
+    stands = {
+        name: made(clock, Portal(f"{root}/webhooks/chat/{bots[name]}/"))
+        for name, made in CHATS.items()
+    }
+    return ChatSystem(stands, Dialling(stands, bots, connect), pane, choice, portal=root)
+
+
+def _in_a_sentence(page: Callable[[Request], Response], request: Request) -> Response:
+    """The page's own answer, or why there is none."""
+    if request.method == "POST" and not request.is_from_here:
+        return as_json({"message": "Only the chat page itself may speak for people."}, 403)
+    try:
+        return page(request)
+    except NotChosen as error:
+        return as_json({"message": f"Not chosen: {error}"}, 400)
+    except (ValueError, KeyError, TypeError) as error:
+        return as_json({"message": f"Not done: {error}"}, 400)
+
+
+def _first_answer(stands: Iterable[ChatStand], request: Request) -> Response:
+    for stand in stands:
+        answer = stand.answer(request)
+        if answer is not None:
+            return answer
+    told = {"code": "InvalidAction.NotFound", "message": "Specified api is not found."}
+    return as_json({**told, "requestid": secrets.token_hex(8)}, 404)
+
+
+def _marked(stand: ChatStand, delivery: Delivery) -> Delivery:
+    """The page shows which way a message goes; a stand-in knows of those that have only one."""
+    known = delivery.message["delivery"]
+    stand.talk.move_delivery(delivery.message, known["stage"], by=known.get("by", stand.mode))
+    return delivery
+
+
+def _times(arguments: Arguments) -> int:
+    times = int(arguments.get("times", 1))
+    if not 1 <= times <= _MOST_TIMES:
+        raise ValueError(f"times is a number from 1 to {_MOST_TIMES}.")
+    return times
 
 
 def _file(name: str) -> Response:

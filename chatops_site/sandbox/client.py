@@ -87,8 +87,9 @@ class Sandbox:
         entries: list[dict[str, Any]] = self._ask("GET", f"journal?{query}")["entries"]
         return entries
 
-    def messages(self, since: int = 0) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._ask("GET", f"messages?since={since}")["messages"]
+    def messages(self, since: int = 0, *, platform: str = "dingtalk") -> list[dict[str, Any]]:
+        query = urlencode({"since": since, "platform": platform})
+        found: list[dict[str, Any]] = self._ask("GET", f"messages?{query}")["messages"]
         return found
 
     def reset(self, state: str = "demo") -> None:
@@ -116,10 +117,31 @@ class Sandbox:
         return self._ask("POST", "jenkins", op=op, **arguments)
 
     def change_chat(self, op: str, **arguments: Any) -> dict[str, Any]:
+        """platform: whose stand-in it is for, where it is not the first one's."""
         return self._ask("POST", "chat", op=op, **arguments)
 
-    def say(self, person: str, conversation: str, text: str, **more: Any) -> dict[str, Any]:
-        return self._ask("POST", "say", person=person, conversation=conversation, text=text, **more)
+    def say(
+        self,
+        person: str,
+        conversation: str,
+        text: str,
+        *,
+        platform: str = "dingtalk",
+        **more: Any,
+    ) -> dict[str, Any]:
+        said = {"person": person, "conversation": conversation, "text": text, "platform": platform}
+        return self._ask("POST", "say", **said, **more)
+
+    def press(
+        self, person: str, n: int, button: str, *, platform: str = "dingtalk", **more: Any
+    ) -> dict[str, Any]:
+        """A button of the bot's message n, by its id; more: tamper, times."""
+        pressed = {"person": person, "n": n, "button": button, "platform": platform}
+        return self.change_chat("press", **pressed, **more)
+
+    def choose_mode(self, platform: str, mode: str) -> None:
+        """ "http" or "dialled": which way that platform's messages go to the portal."""
+        self.change_chat("mode", platform=platform, mode=mode)
 
     def set_hooks(self, **terms: Any) -> None:
         """forge (whose webhooks are sent; "" for none), mode, secret, copies, age (seconds), spoilt."""

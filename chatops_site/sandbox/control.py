@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chatops_site.sandbox import demo
+from chatops_site.sandbox.chat import ChatSystem
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.hooks import Hooks
 from chatops_site.sandbox.records import Missing
@@ -35,7 +36,7 @@ class Parts:
     forges: Mapping[str, Controlled]
     hooks: Hooks
     jenkins: Controlled
-    chat: Controlled
+    chat: ChatSystem
 
     def systems(self) -> Mapping[str, Controlled]:
         return {**self.forges, "jenkins": self.jenkins, "chat": self.chat}

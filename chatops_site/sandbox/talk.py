@@ -75,6 +75,11 @@ class Talk:
         self._n = 0
         self.version = 0
 
+    @property
+    def last(self) -> int:
+        """The number of the newest message there ever was; 0 before the first one."""
+        return self._n
+
     def add(self, **content: Any) -> Message:
         with self._changed:
             self._n += 1

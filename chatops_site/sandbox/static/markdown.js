@@ -89,6 +89,9 @@ export function inline(text, draw = DRAW) {
 // Inside a link or a preview: no second link and no button.
 export const plain = (text) => inline(text, { escaped: DRAW.escaped, entity: DRAW.entity, mark: DRAW.mark });
 
+// Text that the platform shows as it is.
+export const marked = (text) => inline(text, { mark: DRAW.mark });
+
 const LINES = [
   [/^\s*#{1,6}\s+(.*)$/, "line heading"],
   [/^\s*>\s?(.*)$/, "line quote"],

@@ -223,6 +223,12 @@ function togglePane(open) {
   (open ? $("hide-pane") : $("show-pane")).focus();
 }
 
+// Without moving the focus: it goes to what the pane was closed for.
+export function closePane() {
+  $("pane").classList.remove("open");
+  $("show-pane").setAttribute("aria-expanded", "false");
+}
+
 export function preparePane(moveTo) {
   $("forge").addEventListener("change", async () => {
     $("forge").disabled = true;

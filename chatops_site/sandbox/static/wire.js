@@ -2,14 +2,31 @@
 
 const PATIENCE = 35_000;
 
-// Rejects with an Error that has a status only when there was an answer.
-export async function ask(path, { body, patience = PATIENCE } = {}) {
-  const options = { signal: AbortSignal.timeout(patience), cache: "no-store" };
+// There is a status only when there was an answer.
+export class Unanswered extends Error {
+  constructor(path, { status, cause } = {}) {
+    super(path, { cause });
+    this.status = status;
+  }
+
+  get isGivenUp() {
+    return this.cause?.name === "AbortError";
+  }
+}
+
+// Rejects with Unanswered. leaving: a signal to give up.
+export async function ask(path, { body, patience = PATIENCE, leaving } = {}) {
+  const signals = [AbortSignal.timeout(patience), leaving].filter(Boolean);
+  const options = { signal: AbortSignal.any(signals), cache: "no-store" };
   if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
   if (body) options.headers = { "Content-Type": "application/json" };
-  const answer = await fetch(path, options);
-  if (!answer.ok) throw Object.assign(new Error(path), { status: answer.status });
-  return answer.json();
+  try {
+    const answer = await fetch(path, options);
+    if (answer.ok) return await answer.json();
+    throw new Unanswered(path, { status: answer.status });
+  } catch (error) {
+    throw error instanceof Unanswered ? error : new Unanswered(path, { cause: error });
+  }
 }
 
 // Ends early when the network comes back.

@@ -1,0 +1,26 @@
+"""The chat platforms the sandbox stands in for, as the page shows them; a new one is a line here."""
+
+from typing import Final
+
+from chatops_site.sandbox.dingtalk import DingTalk
+from chatops_site.sandbox.feishu import Feishu
+from chatops_site.sandbox.slack import Slack
+from chatops_site.sandbox.stand import ChatStand
+from chatops_site.sandbox.wecom import WeCom
+from chatops_site.sandbox.wecom_aibot import WeComAibot
+
+# The order is that of the page's tabs; the first one is meant where none is named.
+CHATS: Final[dict[str, type[ChatStand]]] = {
+    "dingtalk": DingTalk,
+    "feishu": Feishu,
+    "wecom": WeCom,
+    "wecom_aibot": WeComAibot,
+    "slack": Slack,
+}
+
+
+def bot_name(prefix: str, platform: str) -> str:
+    """The name of a platform's bot in the portal: the first one's is the prefix itself."""
+    if platform == next(iter(CHATS)):
+        return prefix
+    return f"{prefix}-{platform.replace('_', '-')}"
