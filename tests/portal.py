@@ -1,11 +1,13 @@
 """A seeded portal between real stand-ins: people say things in chat, and see what the bot answers."""
 
 import json
+import queue
 import re
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -55,22 +57,48 @@ ROLES: Final = {
 TEST_PARAMETERS: Final = {"PR": "{number}", "SHA": "{sha}", "CHATOPS_ID": "{run}"}
 
 
+@dataclass
+class Handed:
+    """A webhook that waits for the test to hand it to the portal."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int = 200
+    answer: bytes = b""
+    kind: str = "text/plain"
+    done: threading.Event = field(default_factory=threading.Event)
+
+
 class Post:
-    """Where the sandbox's DingTalk delivers: keeps the signed webhooks for the test to carry on."""
+    """Where the sandbox's chats deliver: keeps the signed webhooks for the test to carry on.
+
+    While relaying is set, each waits for the portal's own answer, which the test fetches.
+    """
 
     def __init__(self) -> None:
         self.packets: list[tuple[dict[str, str], bytes]] = []
-        packets = self.packets
+        # The same with their addresses.
+        self.handed: list[Handed] = []
+        self.relaying = False
+        self.waiting: queue.Queue[Handed] = queue.Queue()
+        post = self
 
         class Box(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                packets.append((dict(self.headers), body))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                handed = Handed(self.command, self.path, dict(self.headers), body)
+                post.take(handed)
+                self.send_response(handed.status)
+                self.send_header("Content-Type", handed.kind)
+                self.send_header("Content-Length", str(len(handed.answer)))
                 self.end_headers()
+                self.wfile.write(handed.answer)
+
+            do_GET = do_POST  # noqa: N815 - the name http.server looks for
 
             def log_message(self, *args: Any) -> None:
                 return None
@@ -78,6 +106,13 @@ class Post:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Box)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
+
+    def take(self, handed: Handed) -> None:
+        self.packets.append((handed.headers, handed.body))
+        self.handed.append(handed)
+        if self.relaying:
+            self.waiting.put(handed)
+            handed.done.wait(LONGEST_RUN)
 
     def close(self) -> None:
         self._server.shutdown()

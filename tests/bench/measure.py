@@ -12,6 +12,7 @@ from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
 from repos.clients import forge_client
 from repos.forges import FORGE_KINDS
 from repos.models import Forge, Repository
+from tests.bench.chats import acknowledgements
 from tests.bench.load import Sample, fire, percentile, post
 from tests.bench.portal import BenchPortal, webhook
 
@@ -38,6 +39,8 @@ def measure(portal: BenchPortal) -> None:
     latency(portal)
     for kind in FORGE_KINDS:
         listing(portal, kind)
+    acknowledgements(portal, row)
+    drain(portal)
     burst(portal)
     both = web.memory() + worker.memory()
     row(

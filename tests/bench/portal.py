@@ -53,6 +53,7 @@ class BenchPortal:
     folder: Path
     database_url: str
     sandbox: Sandbox
+    post: Post
     session: str = ""
     port: int = field(default_factory=free_block)
     processes: list[Process] = field(default_factory=list)
@@ -122,7 +123,7 @@ def opened(folder: Path, database_url: str) -> Iterator[BenchPortal]:
     """A portal between stand-ins in which one conversation takes all replies."""
     post = Post()
     with Sandbox.start("--portal", post.origin, port=0, state="bare", speed=20.0) as sandbox:
-        portal = BenchPortal(folder, database_url, sandbox)
+        portal = BenchPortal(folder, database_url, sandbox, post)
         try:
             sandbox.say("zhangsan", "cid-release", "/help")
             portal.session = json.loads(post.packets[0][1])["sessionWebhook"]
