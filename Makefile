@@ -5,7 +5,7 @@ RUN := $(BIN)/python
 RUNTIME := .venv/.runtime
 TOOLS := .venv/.tools
 PROCESSES ?= 2
-PYTEST := $(RUN) -m pytest -q -n $(PROCESSES) --dist loadgroup --timeout 180
+PYTEST := $(RUN) -m pytest -q -n $(PROCESSES) --dist loadfile --timeout 180
 # Measured by make check only: it makes the suite a third slower.
 COVERAGE :=
 check: COVERAGE := --cov --cov-report=term:skip-covered
@@ -23,7 +23,7 @@ FOLDERS := chatops_site bot repos audit tests
 
 help:
 	@echo "make test     the test suite on SQLite (about 4 minutes on 2 cores)"
-	@echo "make demo     a whole portal on this machine, between stand-ins of DingTalk, four forges and Jenkins"
+	@echo "make demo     a whole portal on this machine, between stand-ins of five chats, four forges and Jenkins"
 	@echo "              (make demo PORT=8850 for other ports)"
 	@echo "make check    all that has to hold: format, types, settings, translations, both databases, crashes, coverage"
 	@echo "make bench    speed and size of the portal on this machine"

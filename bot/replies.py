@@ -87,7 +87,9 @@ def _leave_to_be_fetched(reply: Reply, message_id: str) -> None:
         return
     kind = kind_of(reply.bot.platform)
     refused = reply.run is None or reply.run.attempt == 0
-    if kind.polls or (kind.answers_at_once and refused and reply.kind == Reply.Kind.FINAL):
+    # The body of a 200 has no place for buttons.
+    plain = reply.kind == Reply.Kind.FINAL and not reply.offers
+    if kind.polls or (kind.answers_at_once and refused and plain):
         reply.answers = message_id
         reply.due_at += FETCHED_WITHIN
 

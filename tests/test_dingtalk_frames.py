@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.platforms.base import Ignored, IncomingMessage, Parsed, Press
+from bot.platforms.base import Ignored, IncomingMessage, Parsed, Press, Rejected
 from chatops_site.sandbox.dingtalk import CORP
 from tests.dingtalk_dial import (
     Dialled,
@@ -61,7 +61,7 @@ def _is_farewell(frame: dict[str, Any]) -> bool:
     return (frame["type"], frame["headers"]["topic"]) == ("SYSTEM", "disconnect")
 
 
-def _accepted(vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed]) -> None:
+def _accepted(vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed | Rejected]) -> None:
     assert (ack["code"], ack["data"]) == (200, vector["oracle"]["ack"]["data"])
     (parsed,) = taken
     if vector["kind"] == "card_action":
@@ -87,17 +87,23 @@ def _told(parsed: IncomingMessage) -> dict[str, Any]:
     }
 
 
-def _only_acknowledged(vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed]) -> None:
+def _only_acknowledged(
+    vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed | Rejected]
+) -> None:
     assert ack["code"] == vector["expect"]["decoded"]["ack_code"]
     assert json.loads(ack["data"]) == vector["expect"]["decoded"]["ack_data"]
     assert taken == []
 
 
-def _left_alone(vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed]) -> None:
+def _left_alone(
+    vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed | Rejected]
+) -> None:
     assert (ack["code"], taken) == (404, [])
 
 
-def _noted_only(vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed]) -> None:
+def _noted_only(
+    vector: dict[str, Any], ack: dict[str, Any], taken: list[Parsed | Rejected]
+) -> None:
     assert ack["code"] in (200, 400)
     assert [type(one) for one in taken] == [Ignored]
 

@@ -184,3 +184,12 @@ def test_a_reply_that_the_platform_did_not_take_comes_later_and_once(
 
     assert [plain(messenger.text(one)) for one in messenger.said()] == ["✅ Closed shop#234"]
     assert len(messenger.chat.effects()) == 1
+
+
+@pytest.mark.parametrize("platform", PRESSED)
+def test_a_menu_is_chosen_from_by_pressing(messenger: Messenger) -> None:
+    menu = messenger.say("/deploy web", by="wangfang")
+
+    messenger.press(menu, "2. web → staging", by="wangfang")
+
+    assert "Deployed web" in messenger.text(messenger.said()[-1])

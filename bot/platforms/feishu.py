@@ -66,7 +66,7 @@ _ACTIVE: Final = 2
 class Feishu(Platform):
     """Nothing unencrypted is believed, but for the check of the address."""
 
-    label = "Feishu / Lark"
+    label = gettext_lazy("Feishu, Lark")
     settings = (
         Setting("app_id"),
         Setting("tenant_key", required=False),
