@@ -11,12 +11,12 @@ import pytest
 
 from bot.platforms.base import IncomingMessage, Parsed, Rejected, Said
 from bot.platforms.dialling import Lost
-from bot.platforms.dingtalk import DingTalk
-from bot.platforms.dingtalk_connection import DingTalkConnection
+from bot.platforms.dingtalk.adapter import DingTalk
+from bot.platforms.dingtalk.connection import DingTalkConnection
 from bot.platforms.models import Bot
 from chatops_site.sandbox.clock import Clock
-from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
-from chatops_site.sandbox.dingtalk import DingTalk as StandIn
+from chatops_site.sandbox.dingtalk.robot import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.dingtalk.robot import DingTalk as StandIn
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, as_json, serve
 from chatops_site.sandbox.sockets import open_sockets
 from chatops_site.sandbox.talk import Portal

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from bot.platforms.base import IncomingMessage, Rejected, Webhook
-from bot.platforms.dingtalk import DingTalk
+from bot.platforms.dingtalk.adapter import DingTalk
 from bot.platforms.models import Bot
 from chatops_site.sandbox import demo
 from chatops_site.sandbox.chat import ChatSystem, build_system
 from chatops_site.sandbox.choice import Choice
 from chatops_site.sandbox.clock import Clock
-from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.dingtalk.robot import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
 from chatops_site.sandbox.forges import FORGES
 from chatops_site.sandbox.hooks import Hooks
 from chatops_site.sandbox.pane import Pane

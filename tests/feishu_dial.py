@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.platforms.base import IncomingMessage, Parsed, Rejected, Said
 from bot.platforms.dialling import Lost
-from bot.platforms.feishu import Feishu
-from bot.platforms.feishu_connection import FeishuConnection
+from bot.platforms.feishu.adapter import Feishu
+from bot.platforms.feishu.connection import FeishuConnection
 from tests.feishu_street import Street, eventually
 
 

@@ -18,8 +18,8 @@ from bot.platforms.base import (
     Rejected,
     Webhook,
 )
-from bot.platforms.feishu import Feishu
-from bot.platforms.feishu_crypto import sign
+from bot.platforms.feishu.adapter import Feishu
+from bot.platforms.feishu.crypto import sign
 from bot.platforms.models import Bot
 
 NOW = datetime.fromtimestamp(1_790_000_000, UTC)

@@ -18,10 +18,10 @@ from bot.platforms.base import (
     Said,
     Webhook,
 )
-from bot.platforms.feishu import Feishu
+from bot.platforms.feishu.adapter import Feishu
 from bot.platforms.models import Bot
-from chatops_site.sandbox import feishu as sandbox
 from chatops_site.sandbox.clock import Clock
+from chatops_site.sandbox.feishu import app as sandbox
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, serve
 from chatops_site.sandbox.sockets import open_sockets
 from chatops_site.sandbox.talk import Portal

@@ -23,12 +23,12 @@ from bot import sending, views
 from bot.engine.carry import carry
 from bot.engine.claim import CARRIED
 from bot.people.models import Account, Grant, Person, Role
-from bot.platforms.dingtalk import sign
+from bot.platforms.dingtalk.adapter import sign
 from bot.platforms.models import Bot, Conversation
 from bot.runs.models import Reply, ReplyState, Run
 from bot.sampling import Sampler
 from chatops_site.sandbox.client import Sandbox
-from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.dingtalk.robot import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
 from chatops_site.sandbox.forges import FORGES
 from repos.models import Environment, Forge, JenkinsServer, Job, Repository, Service
 

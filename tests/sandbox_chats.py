@@ -6,7 +6,7 @@ import requests
 
 from chatops_site.sandbox.client import Sandbox
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, serve
-from chatops_site.sandbox.slack_web import APP_TOKEN, BOT_TOKEN
+from chatops_site.sandbox.slack.web import APP_TOKEN, BOT_TOKEN
 
 # Connects to the Slack stand-in as a bot would, after it has told its number and its name.
 CONNECTS: Final = f"""

@@ -9,7 +9,7 @@ import pytest
 
 from bot.platforms.base import IncomingMessage, Parsed, Rejected, Webhook
 from bot.platforms.models import Bot
-from bot.platforms.slack import FORM, Slack, sign
+from bot.platforms.slack.adapter import FORM, Slack, sign
 
 NOW = datetime.fromtimestamp(1_790_000_000, UTC)
 STAMP = "1790000000"

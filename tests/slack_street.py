@@ -9,11 +9,11 @@ import pytest
 
 from bot.platforms.base import IncomingMessage, Parsed, Press, Rejected, Webhook
 from bot.platforms.models import Bot
-from bot.platforms.slack import Slack
+from bot.platforms.slack.adapter import Slack
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, as_json, serve
-from chatops_site.sandbox.slack import APP_ID, APP_TOKEN, BOT_TOKEN, SIGNING_SECRET, TEAM
-from chatops_site.sandbox.slack import Slack as SlackStand
+from chatops_site.sandbox.slack.app import APP_ID, APP_TOKEN, BOT_TOKEN, SIGNING_SECRET, TEAM
+from chatops_site.sandbox.slack.app import Slack as SlackStand
 from chatops_site.sandbox.sockets import open_sockets
 from chatops_site.sandbox.talk import Portal
 

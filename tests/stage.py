@@ -27,7 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from chatops_site.sandbox.client import Sandbox
-from chatops_site.sandbox.dingtalk import CORP, ROBOT_CODE, sign
+from chatops_site.sandbox.dingtalk.robot import CORP, ROBOT_CODE, sign
 from tests.ports import free_block
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from chatops_site.sandbox.client import Sandbox
 from repos.models import Forge, JenkinsServer, Job
 from tests.admin_house import House, boss, log_in, saved
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("admin_sandbox")]
+pytestmark = pytest.mark.django_db
 DOWN = "http://127.0.0.1:9"
 
 

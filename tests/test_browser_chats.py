@@ -29,7 +29,7 @@ PRESSED: Final = {
     ("slack", "dialled"),
 }
 
-pytestmark = [pytest.mark.browser, pytest.mark.full, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.full]
 
 
 @pytest.mark.parametrize(("platform", "mode"), WAYS)

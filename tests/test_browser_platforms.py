@@ -17,7 +17,7 @@ from tests.sandbox_chats import GIVES_UP, StubPortal, post_with_button, update_w
 WIDE: Final = (1440, 900)
 NARROW: Final = (390, 844)
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module", name="running")

@@ -37,7 +37,7 @@ OPENED: Final = (
     "bot/reply/",
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module", name="story")

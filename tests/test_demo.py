@@ -18,7 +18,7 @@ from chatops_site.demo.premises import ROOT, CannotStart, Ports, configuration, 
 from chatops_site.sandbox.client import Sandbox
 from tests.ports import free_block
 
-pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.crash
 
 
 class Demo:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.platforms.base import Ignored, IncomingMessage, Parsed, Rejected, Webhook
-from bot.platforms.dingtalk import DingTalk, sign
+from bot.platforms.dingtalk.adapter import DingTalk, sign
 from bot.platforms.models import Bot
 
 CASES = json.loads(Path(__file__).with_name("cases").joinpath("dingtalk_http.json").read_text())

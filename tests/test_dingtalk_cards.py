@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bot.platforms.base import Button, IncomingMessage, Outgoing, Press, SendFailed
-from bot.platforms.dingtalk import DingTalk
+from bot.platforms.dingtalk.adapter import DingTalk
 from bot.platforms.models import Bot, Connection
-from chatops_site.sandbox.dingtalk import TEMPLATE
+from chatops_site.sandbox.dingtalk.robot import TEMPLATE
 from tests.dingtalk_dial import Gateway, Noted, dialled, gateway_fixture, whole_gateway_fixture
 from tests.dingtalk_street import now
 

@@ -14,11 +14,11 @@ from websockets.sync.server import serve as serve_sockets
 from bot.platforms.base import Ignored, IncomingMessage, Parsed, Rejected, Said
 from bot.platforms.comments import Comments
 from bot.platforms.dialling import Lost
-from bot.platforms.dingtalk_connection import DingTalkConnection
-from bot.platforms.dingtalk_line import open_line
+from bot.platforms.dingtalk.connection import DingTalkConnection
+from bot.platforms.dingtalk.line import open_line
 from bot.platforms.models import Bot
 from chatops_site.kit.sockets import tls_context
-from chatops_site.sandbox.dingtalk import APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.dingtalk.robot import APP_SECRET, CORP, ROBOT_CODE
 from chatops_site.sandbox.sockets import open_sockets
 from tests.dingtalk_dial import (
     Dialled,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.platforms.base import Ignored, IncomingMessage, Parsed, Press, Rejected
-from chatops_site.sandbox.dingtalk import CORP
+from chatops_site.sandbox.dingtalk.robot import CORP
 from tests.dingtalk_dial import (
     Dialled,
     Gateway,

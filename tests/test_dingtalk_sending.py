@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from bot.platforms.base import Outgoing, SendFailed
-from bot.platforms.dingtalk import SESSION_ORIGINS, DingTalk, find_session
+from bot.platforms.dingtalk.adapter import SESSION_ORIGINS, DingTalk, find_session
 from bot.platforms.models import Bot
-from chatops_site.sandbox.dingtalk import APP_SECRET
+from chatops_site.sandbox.dingtalk.robot import APP_SECRET
 from tests.dingtalk_street import Street, now, street_fixture, whole_street_fixture
 from tests.loopback import Serve, answer_with, serving
 

@@ -16,7 +16,7 @@ from bot.platforms.base import (
     Rejected,
     Webhook,
 )
-from bot.platforms.feishu_crypto import sign, unseal
+from bot.platforms.feishu.crypto import sign, unseal
 from tests.feishu_letters import (
     APP,
     KEY,

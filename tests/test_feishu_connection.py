@@ -22,11 +22,11 @@ from websockets.sync.server import serve as serve_sockets
 from bot.platforms.base import Ignored, IncomingMessage, Parsed, Press, Rejected, Said
 from bot.platforms.comments import Comments
 from bot.platforms.dialling import SILENCE
-from bot.platforms.feishu_connection import FeishuConnection
+from bot.platforms.feishu.connection import FeishuConnection
 from bot.platforms.models import Bot
-from chatops_site.sandbox import feishu_frames as frames
-from chatops_site.sandbox.feishu import APP_SECRET, BOT_OPEN_ID
-from chatops_site.sandbox.feishu_frames import Frame
+from chatops_site.sandbox.feishu import frames
+from chatops_site.sandbox.feishu.app import APP_SECRET, BOT_OPEN_ID
+from chatops_site.sandbox.feishu.frames import Frame
 from chatops_site.sandbox.sockets import open_sockets
 from tests.feishu_dial import Line, line_of
 from tests.feishu_street import Street, eventually, street_fixture, whole_street_fixture

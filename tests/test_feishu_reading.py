@@ -17,7 +17,7 @@ from bot.platforms.base import (
     Said,
     Webhook,
 )
-from bot.platforms.feishu_crypto import Unopened, unseal
+from bot.platforms.feishu.crypto import Unopened, unseal
 from tests.feishu_letters import (
     KEY,
     NOW,

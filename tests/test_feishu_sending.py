@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.platforms.base import Button, Outgoing, SendFailed
-from bot.platforms.feishu import API_BASE, Feishu
-from bot.platforms.feishu_words import LONGEST_BYTES, MOST_BUTTONS, card, markdown, notice
+from bot.platforms.feishu.adapter import API_BASE, Feishu
+from bot.platforms.feishu.words import LONGEST_BYTES, MOST_BUTTONS, card, markdown, notice
 from bot.platforms.models import Bot
 from bot.wording import block, code, escape, link
-from chatops_site.sandbox.feishu import APP_ID, APP_SECRET, BOT_OPEN_ID
-from chatops_site.sandbox.feishu_cards import shown
+from chatops_site.sandbox.feishu.app import APP_ID, APP_SECRET, BOT_OPEN_ID
+from chatops_site.sandbox.feishu.cards import shown
 from tests.feishu_street import Street, all_at_once, now, street_fixture, whole_street_fixture
 from tests.loopback import Serve, answer_with, serving
 

@@ -11,8 +11,6 @@ from typing import Final
 import pytest
 
 # They read the same trees: once, by one worker.
-pytestmark = pytest.mark.xdist_group("layout")
-
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = ("chatops_site", "bot", "repos", "audit")
 TOP: Final = {

@@ -9,7 +9,7 @@ from bot.platforms import PLATFORMS
 from bot.platforms.base import Outgoing, Platform, Rejected, Webhook
 from bot.platforms.clients import platform_for
 from bot.platforms.console import Console
-from bot.platforms.dingtalk import DingTalk
+from bot.platforms.dingtalk.adapter import DingTalk
 from bot.platforms.models import Bot
 
 

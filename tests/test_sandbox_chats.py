@@ -18,7 +18,7 @@ from chatops_site.demo.premises import CONFIGURATION
 from chatops_site.sandbox import leash
 from chatops_site.sandbox.chats import CHATS, bot_name
 from chatops_site.sandbox.client import Sandbox, SandboxError
-from chatops_site.sandbox.slack_web import BOT_TOKEN
+from chatops_site.sandbox.slack.web import BOT_TOKEN
 from chatops_site.sandbox.stand import DIALLED, HTTP
 from tests.sandbox_chats import CONNECTS, GIVES_UP, StubPortal, post_with_button
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from bot.platforms.base import IncomingMessage, Outgoing
-from chatops_site.sandbox.dingtalk import CORP
+from chatops_site.sandbox.dingtalk.robot import CORP
 from tests.dingtalk_street import Street, now, street_fixture, whole_street_fixture
 
 __all__ = ["street_fixture", "whole_street_fixture"]

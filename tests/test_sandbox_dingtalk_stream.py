@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
 from bot.platforms.base import Button, Outgoing
-from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, TEMPLATE
+from chatops_site.sandbox.dingtalk.robot import APP_KEY, APP_SECRET, TEMPLATE
 from tests.dingtalk_dial import HERE, Gateway, eventually, gateway_fixture, whole_gateway_fixture
 from tests.dingtalk_street import now
 

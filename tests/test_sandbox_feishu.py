@@ -30,9 +30,9 @@ from lark_oapi.event.callback.model.p2_card_action_trigger import (
 from lark_oapi.ws.pb.pbbp2_pb2 import Frame as SdkFrame
 
 from bot.platforms.base import Button, Said
-from bot.platforms.feishu_words import card
-from chatops_site.sandbox import feishu_frames as frames
-from chatops_site.sandbox.feishu import (
+from bot.platforms.feishu.words import card
+from chatops_site.sandbox.feishu import frames
+from chatops_site.sandbox.feishu.app import (
     APP_ID,
     APP_SECRET,
     BOT_OPEN_ID,
@@ -40,7 +40,7 @@ from chatops_site.sandbox.feishu import (
     TENANT,
     VERIFICATION_TOKEN,
 )
-from chatops_site.sandbox.feishu_frames import BadFrame, Frame
+from chatops_site.sandbox.feishu.frames import BadFrame, Frame
 from chatops_site.sandbox.talk import Packet
 from tests.feishu_street import Street, eventually, street_fixture, whole_street_fixture
 

@@ -17,7 +17,7 @@ from slack_sdk.web import WebClient
 from slack_sdk.webhook import WebhookClient
 
 from bot.platforms.base import Button, IncomingMessage, Outgoing, Press
-from chatops_site.sandbox.slack import APP_TOKEN, BOT_TOKEN, BOT_USER, SIGNING_SECRET, TEAM
+from chatops_site.sandbox.slack.app import APP_TOKEN, BOT_TOKEN, BOT_USER, SIGNING_SECRET, TEAM
 from tests.slack_street import Street, now, street_fixture, wait_for, whole_street_fixture
 
 __all__ = ["street_fixture", "whole_street_fixture"]

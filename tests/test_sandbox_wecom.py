@@ -11,15 +11,15 @@ import requests
 from wechatpy.work.crypto import WeChatCrypto
 
 from bot.platforms.base import Button, Ignored, IncomingMessage, Outgoing, Parsed, Poll, Press, Said
-from bot.platforms.wecom import read_xml
+from bot.platforms.wecom.app import read_xml
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, serve
 from chatops_site.sandbox.talk import Portal
-from chatops_site.sandbox.wecom import AES_KEY, AGENT, CORP, SECRET, TOKEN, WeCom
-from chatops_site.sandbox.wecom_aibot import AES_KEY as AIBOT_KEY
-from chatops_site.sandbox.wecom_aibot import TOKEN as AIBOT_TOKEN
-from chatops_site.sandbox.wecom_aibot import WeComAibot
-from chatops_site.sandbox.wecom_crypto import Keys, seal, unseal
+from chatops_site.sandbox.wecom.aibot import AES_KEY as AIBOT_KEY
+from chatops_site.sandbox.wecom.aibot import TOKEN as AIBOT_TOKEN
+from chatops_site.sandbox.wecom.aibot import WeComAibot
+from chatops_site.sandbox.wecom.app import AES_KEY, AGENT, CORP, SECRET, TOKEN, WeCom
+from chatops_site.sandbox.wecom.crypto import Keys, seal, unseal
 from tests.wecom_street import Street, aibot, aibot_street, app, app_street, now
 
 

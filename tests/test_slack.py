@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.platforms.base import Challenge, Ignored, IncomingMessage, Parsed, Press, Rejected, Webhook
-from bot.platforms.slack import FORM, Slack, sign
+from bot.platforms.slack.adapter import FORM, Slack, sign
 from tests.slack_payloads import (
     APP,
     EVENT,

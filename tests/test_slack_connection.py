@@ -16,8 +16,8 @@ from bot.platforms.base import Ignored, IncomingMessage, Parsed, Press, Rejected
 from bot.platforms.console import Console
 from bot.platforms.dialling import Lost
 from bot.platforms.models import Bot
-from bot.platforms.slack import Slack
-from bot.platforms.slack_connection import MOST_RENEWALS, SlackConnection
+from bot.platforms.slack.adapter import Slack
+from bot.platforms.slack.connection import MOST_RENEWALS, SlackConnection
 from tests.loopback import Serve, answer_with, serving
 from tests.slack_street import Street, now, street_fixture, wait_for, whole_street_fixture
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.platforms.base import Ignored, IncomingMessage, Press, Sender
-from bot.platforms.slack import FORM, Slack
+from bot.platforms.slack.adapter import FORM, Slack
 from tests.slack_payloads import (
     APP,
     BOT,

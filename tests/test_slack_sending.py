@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from bot.platforms.base import Button, Outgoing, SendFailed
 from bot.platforms.models import Bot
 from bot.platforms.reading import find_address
-from bot.platforms.slack import _RESPONSE_PATH, RESPONSE_ORIGINS, Slack
-from bot.platforms.slack_words import blocks, mrkdwn, notice, split
+from bot.platforms.slack.adapter import _RESPONSE_PATH, RESPONSE_ORIGINS, Slack
+from bot.platforms.slack.words import blocks, mrkdwn, notice, split
 from bot.wording import block, code, escape, link
-from chatops_site.sandbox.slack import BOT_TOKEN
+from chatops_site.sandbox.slack.app import BOT_TOKEN
 from tests.loopback import Serve, answer_with, serving
 from tests.slack_street import Street, now, street_fixture, whole_street_fixture
 

@@ -20,8 +20,8 @@ from bot.platforms.base import (
     Said,
     Webhook,
 )
-from bot.platforms.wecom import read_xml
-from chatops_site.sandbox.wecom_crypto import Keys, seal
+from bot.platforms.wecom.app import read_xml
+from chatops_site.sandbox.wecom.crypto import Keys, seal
 from tests.wecom_delivery import (
     AES_KEY,
     CORP,

@@ -24,8 +24,8 @@ from bot.platforms.base import (
     SendFailed,
     Webhook,
 )
-from bot.platforms.wecom_aibot import WeComAibot
-from chatops_site.sandbox.wecom_crypto import Keys, seal, sign
+from bot.platforms.wecom.aibot import WeComAibot
+from chatops_site.sandbox.wecom.crypto import Keys, seal, sign
 from tests.wecom_street import aibot
 
 CASES = json.loads(Path(__file__).with_name("cases").joinpath("wecom_aibot_http.json").read_text())

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bot.platforms.base import Button, Outgoing, SendFailed
-from bot.platforms.wecom_aibot import WeComAibot
-from chatops_site.sandbox.wecom_aibot import TOKEN
+from bot.platforms.wecom.aibot import WeComAibot
+from chatops_site.sandbox.wecom.aibot import TOKEN
 from tests.loopback import Serve, answer_with, serving
 from tests.wecom_street import Street, aibot, aibot_street, now
 

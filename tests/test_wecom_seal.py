@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from wechatpy.work.crypto import WeChatCrypto
 
 from bot.platforms.base import Challenge, IncomingMessage, Rejected, Webhook
-from bot.platforms.wecom import read_xml
-from bot.platforms.wecom_crypto import Seal, Unopened, answer_by
-from chatops_site.sandbox.wecom_crypto import Keys, encrypt, encrypt_padded, seal, sign
+from bot.platforms.wecom.app import read_xml
+from bot.platforms.wecom.crypto import Seal, Unopened, answer_by
+from chatops_site.sandbox.wecom.crypto import Keys, encrypt, encrypt_padded, seal, sign
 from tests.wecom_delivery import (
     AES_KEY,
     CORP,

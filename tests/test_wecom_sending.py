@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from bot.platforms.base import Button, Outgoing, Said, SendFailed
-from bot.platforms.wecom import WeCom
-from bot.platforms.wecom_text import cut, mark_blanks, to_markdown
-from chatops_site.sandbox.wecom import AES_KEY, CORP, SECRET
+from bot.platforms.wecom.app import WeCom
+from bot.platforms.wecom.text import cut, mark_blanks, to_markdown
+from chatops_site.sandbox.wecom.app import AES_KEY, CORP, SECRET
 from tests.loopback import Serve, answer_with, serving
 from tests.wecom_street import Street, app, app_street, now
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from bot.platforms.wecom_text import to_card, to_markdown, to_plain
+from bot.platforms.wecom.text import to_card, to_markdown, to_plain
 from bot.wording import block, code, escape, link
 
 

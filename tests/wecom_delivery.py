@@ -7,8 +7,8 @@ from xml.sax.saxutils import escape
 import pytest
 
 from bot.platforms.base import IncomingMessage, Parsed, Rejected, Webhook
-from bot.platforms.wecom import WeCom
-from chatops_site.sandbox.wecom_crypto import Keys, seal, sign
+from bot.platforms.wecom.app import WeCom
+from chatops_site.sandbox.wecom.crypto import Keys, seal, sign
 from tests.wecom_street import app
 
 STAMP = 1_790_000_000

@@ -17,14 +17,14 @@ from bot.platforms.base import (
     Webhook,
 )
 from bot.platforms.models import Bot, Language
-from bot.platforms.wecom import WeCom
-from bot.platforms.wecom_aibot import WeComAibot
-from chatops_site.sandbox import wecom as app_stand
-from chatops_site.sandbox import wecom_aibot as aibot_stand
+from bot.platforms.wecom.aibot import WeComAibot
+from bot.platforms.wecom.app import WeCom
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.server import Faults, Journal, Request, Response, serve
 from chatops_site.sandbox.stand import ChatStand
 from chatops_site.sandbox.talk import Portal
+from chatops_site.sandbox.wecom import aibot as aibot_stand
+from chatops_site.sandbox.wecom import app as app_stand
 
 HERE = "http://127.0.0.1"
 APP_SETTINGS = {"corp_id": app_stand.CORP, "agent_id": str(app_stand.AGENT)}

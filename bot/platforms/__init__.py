@@ -3,11 +3,11 @@
 from typing import Final
 
 PLATFORMS: Final[dict[str, str]] = {
-    "dingtalk": "bot.platforms.dingtalk.DingTalk",
-    "feishu": "bot.platforms.feishu.Feishu",
-    "wecom": "bot.platforms.wecom.WeCom",
-    "wecom_aibot": "bot.platforms.wecom_aibot.WeComAibot",
-    "slack": "bot.platforms.slack.Slack",
+    "dingtalk": "bot.platforms.dingtalk.adapter.DingTalk",
+    "feishu": "bot.platforms.feishu.adapter.Feishu",
+    "wecom": "bot.platforms.wecom.app.WeCom",
+    "wecom_aibot": "bot.platforms.wecom.aibot.WeComAibot",
+    "slack": "bot.platforms.slack.adapter.Slack",
     "comments": "bot.platforms.comments.Comments",
     "console": "bot.platforms.console.Console",
 }

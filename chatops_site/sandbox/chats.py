@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from chatops_site.sandbox.dingtalk import DingTalk
-from chatops_site.sandbox.feishu import Feishu
-from chatops_site.sandbox.slack import Slack
+from chatops_site.sandbox.dingtalk.robot import DingTalk
+from chatops_site.sandbox.feishu.app import Feishu
+from chatops_site.sandbox.slack.app import Slack
 from chatops_site.sandbox.stand import ChatStand
-from chatops_site.sandbox.wecom import WeCom
-from chatops_site.sandbox.wecom_aibot import WeComAibot
+from chatops_site.sandbox.wecom.aibot import WeComAibot
+from chatops_site.sandbox.wecom.app import WeCom
 
 # The order is that of the page's tabs; the first one is meant where none is named.
 CHATS: Final[dict[str, type[ChatStand]]] = {

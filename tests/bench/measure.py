@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bot.models import Account, Bot, Grant, Person, Role, Run
-from chatops_site.sandbox.dingtalk import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.dingtalk.robot import APP_KEY, APP_SECRET, CORP, ROBOT_CODE
 from repos.clients import forge_client
 from repos.forges import FORGE_KINDS
 from repos.models import Forge, Repository

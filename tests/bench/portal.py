@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot.platforms.dingtalk import sign
+from bot.platforms.dingtalk.adapter import sign
 from chatops_site.sandbox.client import Sandbox
-from chatops_site.sandbox.dingtalk import APP_SECRET, CORP, ROBOT_CODE
+from chatops_site.sandbox.dingtalk.robot import APP_SECRET, CORP, ROBOT_CODE
 from tests.bench.load import post
 from tests.portal import Post
 from tests.ports import free_block

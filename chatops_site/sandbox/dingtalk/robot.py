@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chatops_site.sandbox import dingtalk_stream
 from chatops_site.sandbox.clock import Clock
-from chatops_site.sandbox.dingtalk_cards import TEMPLATE, Cards, content_of
-from chatops_site.sandbox.dingtalk_stream import Stream
+from chatops_site.sandbox.dingtalk import stream
+from chatops_site.sandbox.dingtalk.cards import TEMPLATE, Cards, content_of
+from chatops_site.sandbox.dingtalk.stream import Stream
 from chatops_site.sandbox.server import Request, Response, Router, as_json
 from chatops_site.sandbox.stand import DIALLED, HTTP, Arguments, ChatStand, SocketHandler
 from chatops_site.sandbox.talk import (
@@ -111,7 +111,7 @@ class DingTalk(ChatStand):
 
     @property
     def sockets(self) -> Mapping[str, SocketHandler]:
-        return {dingtalk_stream.PATH: self._stream.serve}
+        return {stream.PATH: self._stream.serve}
 
     def connected(self) -> int:
         return self._stream.connected()
@@ -156,7 +156,7 @@ class DingTalk(ChatStand):
         find_conversation(card["conversation"], person)
         data = tamper.get("raw_body", _as_text(_changed(callback, tamper.get("body", {}))))
         pressed = self._note_press(speaker, card, button)
-        topic = dingtalk_stream.CARDS
+        topic = stream.CARDS
         return Delivery(lambda: self._stream.push(topic, data), self.talk, pressed)
 
     def answer(self, request: Request) -> Response | None:
@@ -171,7 +171,7 @@ class DingTalk(ChatStand):
 
     def _bring(self, packet: Packet) -> Answered:
         if self.mode == DIALLED:
-            return self._stream.push(dingtalk_stream.MESSAGES, packet.body.decode())
+            return self._stream.push(stream.MESSAGES, packet.body.decode())
         return self.portal.post(packet)
 
     def _note_press(self, person: Person, card: Message, button: str) -> Message:
@@ -294,7 +294,7 @@ class DingTalk(ChatStand):
         content = content_of(request)
         if (content.get("clientId"), content.get("clientSecret")) != (APP_KEY, APP_SECRET):
             return _refusal(401, "authFailed", "鉴权失败")
-        endpoint = self.socket_origin + dingtalk_stream.PATH
+        endpoint = self.socket_origin + stream.PATH
         ticket = self._stream.open_ticket(content.get("subscriptions"))
         return as_json({"endpoint": endpoint, "ticket": ticket})
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.talk import Answered, Packet, Portal
-from chatops_site.sandbox.wecom_crypto import Keys, seal, sign, unseal
+from chatops_site.sandbox.wecom.crypto import Keys, seal, sign, unseal
 
 Arguments = dict[str, Any]
 # WeCom waits that long before it delivers again, and does so at most that often.

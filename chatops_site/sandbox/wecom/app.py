@@ -30,9 +30,9 @@ from chatops_site.sandbox.talk import (
     find_conversation,
     find_person,
 )
-from chatops_site.sandbox.wecom_callback import RETRY_SECONDS, Callbacks
-from chatops_site.sandbox.wecom_cards import read_card
-from chatops_site.sandbox.wecom_crypto import Keys
+from chatops_site.sandbox.wecom.callback import RETRY_SECONDS, Callbacks
+from chatops_site.sandbox.wecom.cards import read_card
+from chatops_site.sandbox.wecom.crypto import Keys
 
 CORP = "ww-demo-corp"
 AGENT = 1000002

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from chatops_site.sandbox import slack_socket
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.server import Request, Response, as_json
-from chatops_site.sandbox.slack_blocks import user_id
-from chatops_site.sandbox.slack_socket import EVENTS, INTERACTIVE, SLASHES, SocketMode
-from chatops_site.sandbox.slack_web import (
+from chatops_site.sandbox.slack import socket
+from chatops_site.sandbox.slack.blocks import user_id
+from chatops_site.sandbox.slack.socket import EVENTS, INTERACTIVE, SLASHES, SocketMode
+from chatops_site.sandbox.slack.web import (
     APP_ID,
     APP_TOKEN,
     BOT,
@@ -119,7 +119,7 @@ class Slack(ChatStand):
 
     @property
     def sockets(self) -> Mapping[str, SocketHandler]:
-        return {slack_socket.PATH: self._socket.serve}
+        return {socket.PATH: self._socket.serve}
 
     def connected(self) -> int:
         return self._socket.connected()

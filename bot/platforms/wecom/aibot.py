@@ -48,9 +48,9 @@ from bot.platforms.reading import (
     readable,
     word,
 )
-from bot.platforms.wecom_api import Refused, check, told
-from bot.platforms.wecom_crypto import LARGEST, SECRETS, Opened, Seals, answer_by
-from bot.platforms.wecom_text import SETTLED, cut, question, to_card, withdrawn
+from bot.platforms.wecom.api import Refused, check, told
+from bot.platforms.wecom.crypto import LARGEST, SECRETS, Opened, Seals, answer_by
+from bot.platforms.wecom.text import SETTLED, cut, question, to_card, withdrawn
 from chatops_site.kit.http import Client, HttpError
 
 ORIGINS: Final = ("https://qyapi.weixin.qq.com",)

@@ -41,9 +41,9 @@ from bot.platforms.reading import (
     shown,
     word,
 )
-from bot.platforms.slack_api import Declined, WebApi, check_limits, told
-from bot.platforms.slack_reading import EVENTS, INTERACTIVE, SLASHES, Addressee, read
-from bot.platforms.slack_words import blocks, notice
+from bot.platforms.slack.api import Declined, WebApi, check_limits, told
+from bot.platforms.slack.reading import EVENTS, INTERACTIVE, SLASHES, Addressee, read
+from bot.platforms.slack.words import blocks, notice
 from chatops_site.kit.http import Client, HttpError
 
 API_BASE: Final = "https://slack.com"
@@ -93,7 +93,7 @@ class Slack(Platform):
     )
     # About one a second in a conversation, short bursts allowed; fifty changes a minute.
     paces = (Pace(10, 10.0, each_conversation=True), Pace(50, 60.0))
-    dialled = "bot.platforms.slack_connection.SlackConnection"
+    dialled = "bot.platforms.slack.connection.SlackConnection"
 
     def __init__(self, bot: Bot) -> None:
         super().__init__(bot)

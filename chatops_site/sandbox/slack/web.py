@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chatops_site.sandbox import slack_blocks
 from chatops_site.sandbox.server import Request, Response, as_json
-from chatops_site.sandbox.slack_blocks import user_id
-from chatops_site.sandbox.slack_socket import SocketMode
+from chatops_site.sandbox.slack import blocks
+from chatops_site.sandbox.slack.blocks import user_id
+from chatops_site.sandbox.slack.socket import SocketMode
 from chatops_site.sandbox.stand import ChatStand
 from chatops_site.sandbox.talk import CONVERSATIONS, PEOPLE, Conversation, Message
 
@@ -85,13 +85,13 @@ class WebApi:
             return as_json({"ok": False, "error": "expired_url"}, 404)
         if known.uses >= _RESPONSE_USES:
             return as_json({"ok": False, "error": "used_url"}, 404)
-        problem = slack_blocks.problem_of(content)
+        problem = blocks.problem_of(content)
         if problem:
             return as_json({"ok": False, "error": problem}, 400)
         known.uses += 1
         self._stand.bot_says(
             known.conversation,
-            **slack_blocks.shown(content),
+            **blocks.shown(content),
             by="response_url",
             reply_to=known.reply_to,
             ephemeral=content.get("response_type") != "in_channel",
@@ -154,12 +154,12 @@ class WebApi:
 
     def _post(self, told: Arguments) -> Arguments:
         place, problem = self._place(told)
-        problem = problem or slack_blocks.problem_of(told)
+        problem = problem or blocks.problem_of(told)
         if problem or place is None:
             return _refused(problem)
         said = self._stand.bot_says(
             place.id,
-            **slack_blocks.shown(told),
+            **blocks.shown(told),
             by="chat.postMessage",
             reply_to=_thread(told),
             thread_ts=told.get("thread_ts"),
@@ -173,21 +173,21 @@ class WebApi:
         message = self._posted.get(f"{told.get('channel')}:{told.get('ts')}")
         if message is None:
             return _refused("message_not_found")
-        problem = slack_blocks.problem_of(told)
+        problem = blocks.problem_of(told)
         if problem:
             return _refused(problem)
-        self._stand.bot_changes(message, **slack_blocks.shown(told))
+        self._stand.bot_changes(message, **blocks.shown(told))
         return {"ok": True, "channel": told["channel"], "ts": told["ts"]}
 
     def _post_ephemeral(self, told: Arguments) -> Arguments:
         place, problem = self._place(told)
         people = [one.id for one in PEOPLE if user_id(one.id) == told.get("user")]
         problem = problem or ("" if people else "user_not_in_channel")
-        problem = problem or slack_blocks.problem_of(told)
+        problem = problem or blocks.problem_of(told)
         if problem or place is None:
             return _refused(problem)
         seen = {"by": "chat.postEphemeral", "ephemeral": True, "seen_by": people[0]}
-        said = self._stand.bot_says(place.id, **slack_blocks.shown(told), **seen)
+        said = self._stand.bot_says(place.id, **blocks.shown(told), **seen)
         return {"ok": True, "message_ts": self.ts(said)}
 
     def _place(self, told: Arguments) -> tuple[Conversation | None, str]:

@@ -16,10 +16,10 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from chatops_site.sandbox import feishu_socket
 from chatops_site.sandbox.clock import Clock
-from chatops_site.sandbox.feishu_cards import open_id
-from chatops_site.sandbox.feishu_rest import (
+from chatops_site.sandbox.feishu import socket
+from chatops_site.sandbox.feishu.cards import open_id
+from chatops_site.sandbox.feishu.rest import (
     APP_ID,
     APP_SECRET,
     BOT_NAME,
@@ -28,7 +28,7 @@ from chatops_site.sandbox.feishu_rest import (
     Rest,
     chat_id,
 )
-from chatops_site.sandbox.feishu_socket import LongConnection
+from chatops_site.sandbox.feishu.socket import LongConnection
 from chatops_site.sandbox.server import Request, Response
 from chatops_site.sandbox.stand import DIALLED, HTTP, Arguments, ChatStand, SocketHandler
 from chatops_site.sandbox.talk import (
@@ -127,7 +127,7 @@ class Feishu(ChatStand):
 
     @property
     def sockets(self) -> Mapping[str, SocketHandler]:
-        return {feishu_socket.PATH: self._line.serve}
+        return {socket.PATH: self._line.serve}
 
     def connected(self) -> int:
         return self._line.connected()

@@ -38,9 +38,9 @@ from bot.platforms.base import (
 )
 from bot.platforms.models import Bot
 from bot.platforms.reading import BLANKS, LONGEST_ID, Unusable, check_kind, readable, word
-from bot.platforms.wecom_api import AppApi, Refused
-from bot.platforms.wecom_crypto import LARGEST, SECRETS, Opened, Seals, answer_by
-from bot.platforms.wecom_text import (
+from bot.platforms.wecom.api import AppApi, Refused
+from bot.platforms.wecom.crypto import LARGEST, SECRETS, Opened, Seals, answer_by
+from bot.platforms.wecom.text import (
     LONGEST_BYTES,
     SETTLED,
     CardText,

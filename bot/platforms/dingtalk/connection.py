@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 
 from bot.platforms.base import Ignored, Parsed, Platform, Rejected, SendFailed
 from bot.platforms.dialling import SILENCE, Dialled, Lost, Signs, Take
-from bot.platforms.dingtalk import DingTalk
-from bot.platforms.dingtalk_frames import (
+from bot.platforms.dingtalk.adapter import DingTalk
+from bot.platforms.dingtalk.frames import (
     BAD_REQUEST,
     CALLBACK,
     CARDS,
@@ -36,7 +36,7 @@ from bot.platforms.dingtalk_frames import (
     acknowledgement,
     read_frame,
 )
-from bot.platforms.dingtalk_line import Line, open_line
+from bot.platforms.dingtalk.line import Line, open_line
 from bot.platforms.reading import Unusable, parse_object
 
 logger = logging.getLogger(__name__)

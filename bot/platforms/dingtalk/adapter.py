@@ -31,8 +31,8 @@ from bot.platforms.base import (
     Setting,
     Webhook,
 )
-from bot.platforms.dingtalk_api import OpenApi, ask, check_limits, limited, told
-from bot.platforms.dingtalk_cards import (
+from bot.platforms.dingtalk.api import OpenApi, ask, check_limits, limited, told
+from bot.platforms.dingtalk.cards import (
     DELIVER_PATH,
     UPDATE_PATH,
     can_be_reached,
@@ -43,7 +43,7 @@ from bot.platforms.dingtalk_cards import (
     variables_of,
     why_not_delivered,
 )
-from bot.platforms.dingtalk_reading import (
+from bot.platforms.dingtalk.reading import (
     EPOCH,
     message_id_of,
     milliseconds,
@@ -93,7 +93,7 @@ class DingTalk(Platform):
     secrets = (Setting("app_secret"), Setting("app_secret_old", required=False))
     # The 21st in a minute silences the robot for ten.
     paces = (Pace(20, 60.0),)
-    dialled = "bot.platforms.dingtalk_connection.DingTalkConnection"
+    dialled = "bot.platforms.dingtalk.connection.DingTalkConnection"
 
     def __init__(self, bot: Bot) -> None:
         super().__init__(bot)

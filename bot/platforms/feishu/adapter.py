@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from bot.platforms.base import (
     Body,
@@ -30,10 +31,10 @@ from bot.platforms.base import (
     Setting,
     Webhook,
 )
-from bot.platforms.feishu_api import MISSING_SCOPE, Declined, Endpoint, OpenApi, part
-from bot.platforms.feishu_crypto import Unopened, unseal, verify
-from bot.platforms.feishu_reading import Addressee, read
-from bot.platforms.feishu_words import card, notice
+from bot.platforms.feishu.api import MISSING_SCOPE, Declined, Endpoint, OpenApi, part
+from bot.platforms.feishu.crypto import Unopened, unseal, verify
+from bot.platforms.feishu.reading import Addressee, read
+from bot.platforms.feishu.words import card, notice
 from bot.platforms.models import Bot
 from bot.platforms.reading import (
     LONGEST_ID,
@@ -81,7 +82,7 @@ class Feishu(Platform):
     )
     paces = (Pace(5, 1.0, each_conversation=True), Pace(50, 1.0))
     toasts = True
-    dialled = "bot.platforms.feishu_connection.FeishuConnection"
+    dialled = "bot.platforms.feishu.connection.FeishuConnection"
 
     def __init__(self, bot: Bot) -> None:
         super().__init__(bot)

@@ -26,8 +26,8 @@ from slack_sdk.web import WebClient
 
 from bot.platforms.base import Parsed, Platform, Rejected, SendFailed
 from bot.platforms.dialling import SILENCE, Dialled, Lost, Signs, Take
-from bot.platforms.slack import API_BASE, Slack
-from bot.platforms.slack_api import Declined
+from bot.platforms.slack.adapter import API_BASE, Slack
+from bot.platforms.slack.api import Declined
 from chatops_site.kit import strict_json
 
 logger = logging.getLogger(__name__)

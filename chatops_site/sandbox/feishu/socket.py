@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
-from chatops_site.sandbox import feishu_frames as frames
-from chatops_site.sandbox.feishu_frames import BadFrame, Frame
+from chatops_site.sandbox.feishu import frames
+from chatops_site.sandbox.feishu.frames import BadFrame, Frame
 from chatops_site.sandbox.talk import Answered
 
 PATH = "/feishu/ws"

@@ -29,8 +29,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bot.platforms.base import Ignored, Parsed, Platform, Rejected, SendFailed
 from bot.platforms.dialling import SILENCE, Dialled, Lost, Signs, Take
-from bot.platforms.feishu import Feishu, answer_to
-from bot.platforms.feishu_api import Declined, Endpoint
+from bot.platforms.feishu.adapter import Feishu, answer_to
+from bot.platforms.feishu.api import Declined, Endpoint
 from bot.platforms.reading import Unusable, parse_object
 from chatops_site.kit.addresses import parse_origin
 from chatops_site.kit.http import HttpError

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from chatops_site.sandbox.feishu_cards import BadCard, open_id, shown
-from chatops_site.sandbox.feishu_socket import LongConnection
+from chatops_site.sandbox.feishu.cards import BadCard, open_id, shown
+from chatops_site.sandbox.feishu.socket import LongConnection
 from chatops_site.sandbox.server import Request, Response, Router, as_json
 from chatops_site.sandbox.stand import ChatStand
 from chatops_site.sandbox.talk import CONVERSATIONS, PEOPLE, Conversation, Message

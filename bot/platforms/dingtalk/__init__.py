@@ -1,0 +1,1 @@
+"""DingTalk: webhooks and Stream, markdown and cards."""

@@ -1,0 +1,1 @@
+"""Feishu and Lark: encrypted events and the long connection, cards."""

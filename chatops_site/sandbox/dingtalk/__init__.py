@@ -1,0 +1,1 @@
+"""DingTalk's stand-in."""

@@ -1,0 +1,1 @@
+"""WeCom's stand-ins: the app and the aibot."""
