@@ -5,7 +5,7 @@ RUN := $(BIN)/python
 RUNTIME := .venv/.runtime
 TOOLS := .venv/.tools
 PROCESSES ?= 2
-PYTEST := $(RUN) -m pytest -q -n $(PROCESSES) --dist loadfile --timeout 180
+PYTEST := $(RUN) -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --timeout 180
 # Measured by make check only: it makes the suite a third slower.
 COVERAGE :=
 check: COVERAGE := --cov --cov-report=term:skip-covered
