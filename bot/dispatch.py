@@ -111,21 +111,14 @@ def remember(bot: Bot, proof: Proof) -> None:
 
 
 def _insert_proof(bot: Bot, proof: Proof, now: datetime) -> None:
-    delivery = Delivery(
-        bot=bot,
-        message_id=f"signature {proof.signature_digest}",
-        signature_digest=proof.signature_digest,
-        body_digest=proof.body_digest,
-        at=now,
-    )
-    insert([delivery])
+    insert([delivery(bot, f"signature {proof.signature_digest}", proof, now)])
 
 
 def _ignore(bot: Bot | None, message: IncomingMessage, reason: str, now: datetime) -> Accepted:
     try:
         with transaction.atomic():
             if bot is not None:
-                insert([_delivery(bot, message, now)])
+                insert([delivery(bot, message.message_id, message.proof, now)])
             hinted = bot is not None and message.private and reason == "text"
             if bot is not None and hinted:
                 replies.owe_without_run(
@@ -290,7 +283,9 @@ class _Acceptance:
 def _write(accepted: Sequence[_Acceptance]) -> None:
     """The whole of it, in one transaction; the record comes last."""
     deliveries = [
-        _delivery(one.bot, one.message, one.run.accepted_at) for one in accepted if one.bot
+        delivery(one.bot, one.message.message_id, one.message.proof, one.run.accepted_at)
+        for one in accepted
+        if one.bot
     ]
     if deliveries:
         insert(deliveries)
@@ -314,12 +309,13 @@ def _owe_refusal(run: Run, verdict: Verdict) -> None:
     replies.owe(run, kind, run.summary, now=now, offers=verdict.offers)
 
 
-def _delivery(bot: Bot, message: IncomingMessage, now: datetime) -> Delivery:
+def delivery(bot: Bot, message_id: str, proof: Proof | None, now: datetime) -> Delivery:
+    """What a platform delivered, as it is written down: once."""
     return Delivery(
         bot=bot,
-        message_id=message.message_id,
-        signature_digest=message.proof.signature_digest if message.proof else None,
-        body_digest=message.proof.body_digest if message.proof else "",
+        message_id=message_id,
+        signature_digest=proof.signature_digest if proof else None,
+        body_digest=proof.body_digest if proof else "",
         at=now,
     )
 

@@ -8,13 +8,13 @@ from django.utils.translation import gettext as _
 
 from audit.record import Event, Fact, record
 from bot import replies
-from bot.dispatch import Accepted, Answer, accept
+from bot.dispatch import Accepted, Answer, accept, delivery
 from bot.platforms.base import IncomingMessage, Press
 from bot.platforms.clients import platform_for
 from bot.platforms.models import Bot
 from bot.runs import buttons, wake
 from bot.runs.buttons import AlreadyTaken
-from bot.runs.models import Button, Delivery, Reply
+from bot.runs.models import Button, Reply
 from bot.verdict import NOTICED_FOR
 from bot.wording import BLOCKED, code, escape
 from chatops_site.kit.prepared import insert
@@ -93,7 +93,7 @@ def _decline(bot: Bot, pressed: Press, reason: str, sentence: str, *, now: datet
     silent = platform_for(bot).toasts or told.filter(created_at__gt=now - NOTICED_FOR).exists()
     try:
         with transaction.atomic():
-            insert([_press_delivery(bot, pressed, now)])
+            insert([delivery(bot, pressed.press_id, pressed.proof, now)])
             if not silent:
                 replies.owe_without_run(
                     bot,
@@ -108,16 +108,6 @@ def _decline(bot: Bot, pressed: Press, reason: str, sentence: str, *, now: datet
         return Accepted(Answer.DUPLICATE, said=sentence)
     wake.ready(0)
     return Accepted(Answer.IGNORED, said=sentence)
-
-
-def _press_delivery(bot: Bot, pressed: Press, now: datetime) -> Delivery:
-    return Delivery(
-        bot=bot,
-        message_id=pressed.press_id,
-        signature_digest=pressed.proof.signature_digest if pressed.proof else None,
-        body_digest=pressed.proof.body_digest if pressed.proof else "",
-        at=now,
-    )
 
 
 def _pressed_fact(bot: Bot, pressed: Press, reason: str) -> Fact:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bot.platforms.base import Rejected, Webhook
 from chatops_site.kit import strict_json
+from chatops_site.kit.http import Answer, BadAnswer
 
 # Of the columns that keep them.
 LONGEST_ID: Final = 200
@@ -65,6 +66,15 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise Rejected("malformed", status=400)
     return payload
+
+
+def told(answer: Answer) -> dict[str, Any]:
+    """What the platform's API says, as an object; an empty one where it says something else."""
+    try:
+        said = answer.json()
+    except BadAnswer:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def part(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -30,3 +30,12 @@ def open_sockets(handlers: Mapping[str, SocketHandler]) -> str:
     server: Server = serve(_handle, "127.0.0.1", 0, ping_interval=None, max_size=LARGEST)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+
+
+def make_silent(connection: ServerConnection) -> None:
+    """Half-open: it stays, and nothing passes in either direction, no pong either."""
+    connection.protocol.receive_data = _lose  # type: ignore[assignment,method-assign]
+
+
+def _lose(_data: bytes) -> None:
+    """Where the bytes of a half-open connection go."""

@@ -1,18 +1,20 @@
 """What every chat platform's stand-in is: who says what, what the bot says, and how both travel."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 from websockets.sync.server import ServerConnection
 
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.server import Request, Response
-from chatops_site.sandbox.talk import Delivery, Message, Portal, Talk
+from chatops_site.sandbox.talk import Delivery, Message, Person, Portal, Talk
 
 Arguments = dict[str, Any]
 # Serves one connection until it ends.
 SocketHandler = Callable[[ServerConnection], None]
+# What each takes stands at its method; what it gives back is told, if anything.
+Operation = Callable[[Arguments], "dict[str, Any] | None"]
 HTTP, DIALLED = "http", "dialled"
 _UNDER_WAY = "⏳"
 
@@ -36,6 +38,9 @@ class ChatStand(ABC):
         self.portal = portal
         self.talk = Talk()
         self.mode = HTTP
+        # Operations of its own by name, and everything that it has delivered by message id.
+        self._operations: dict[str, Operation] = {}
+        self._sent: dict[str, Any] = {}
         # Where the portal reaches this stand-in: by HTTP, and for connections that it opens.
         self.origin = "http://127.0.0.1:8900"
         self.socket_origin = ""
@@ -63,7 +68,10 @@ class ChatStand(ABC):
 
     def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
         """An operation of its own: limits, revoked tokens, faults. ValueError for one it has not."""
-        raise ValueError(f"{self.name} has no operation {op!r}.")
+        operation = self._operations.get(op)
+        if operation is None:
+            raise ValueError(f"{self.name} has no operation {op!r}.")
+        return operation(arguments) or {}
 
     def connected(self) -> int:
         """How many connections the portal holds."""
@@ -73,6 +81,27 @@ class ChatStand(ABC):
         if mode not in self.modes:
             raise ValueError(f"{self.name} has no mode {mode!r}; it has: {', '.join(self.modes)}.")
         self.mode = mode
+
+    def person_says(self, person: Person, conversation: str, text: str, **content: Any) -> Message:
+        """What somebody types or presses, before it is on its way."""
+        named = {"from": person.id, "name": person.name, "conversation": conversation}
+        way = content.pop("delivery", {"stage": "sending"})
+        return self.talk.add(**named, text=text, **content, delivery=way)
+
+    def check_tampering(
+        self, tamper: Arguments, known: Collection[str], *, signed: Collection[str] = ()
+    ) -> None:
+        """ValueError for a wish that it does not know, or that a connection has nothing for."""
+        unknown = set(tamper) - set(known)
+        if unknown:
+            there = ", ".join(sorted(known))
+            raise ValueError(f"tamper has no {', '.join(sorted(unknown))}; it has {there}.")
+        lost = set(tamper) & set(signed)
+        if lost and self.mode == DIALLED:
+            raise ValueError(f"A connection has no signature, so no {', '.join(sorted(lost))}.")
+        for name in ("replay", "reuse_signature"):
+            if name in tamper and tamper[name] not in self._sent:
+                raise ValueError(f"No message {tamper[name]!r} was sent.")
 
     def bot_says(self, conversation: str, **content: Any) -> Message:
         """A new message of the bot, and how far the message it answers has come by it."""

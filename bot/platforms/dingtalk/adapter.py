@@ -31,7 +31,7 @@ from bot.platforms.base import (
     Setting,
     Webhook,
 )
-from bot.platforms.dingtalk.api import OpenApi, ask, check_limits, limited, told
+from bot.platforms.dingtalk.api import OpenApi, ask, check_limits, limited
 from bot.platforms.dingtalk.cards import (
     DELIVER_PATH,
     UPDATE_PATH,
@@ -58,6 +58,7 @@ from bot.platforms.reading import (
     check_method,
     origins_of,
     parse_object,
+    told,
 )
 from chatops_site.kit.http import Client
 

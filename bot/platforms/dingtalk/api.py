@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 
 from bot.platforms.base import SendFailed
 from bot.platforms.models import Bot
+from bot.platforms.reading import told
 from bot.platforms.tokens import Granted, Tokens
-from chatops_site.kit.http import Answer, BadAnswer, Client, HttpError
+from chatops_site.kit.http import Answer, Client, HttpError
 
 # After 20 messages in a minute a robot is silenced for ten, so a minute's pause is the least.
 _LIMIT_PAUSE: Final = 60.0
@@ -110,14 +111,6 @@ def ask(
         return client.send(method, path, json=body, headers=headers)
     except HttpError as error:
         raise SendFailed(str(error), retryable=error.retryable) from None
-
-
-def told(answer: Answer) -> dict[str, Any]:
-    try:
-        said = answer.json()
-    except BadAnswer:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def check_limits(answer: Answer) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bot.platforms.base import Button
+from bot.platforms.markup import FENCE, TOKEN
 
 # Feishu takes 30 KB for the whole card; this is for its text as JSON has it.
 LONGEST_BYTES: Final = 22_000
@@ -17,16 +18,6 @@ LONGEST_NOTICE: Final = 150
 LONGEST_LABEL: Final = 60
 MOST_BUTTONS: Final = 10
 
-_TOKEN: Final = re.compile(
-    r"```[^\n]*\n(?P<block>.*?)(?:\n?```|\Z)"
-    r"|`(?P<code>[^`\n]+)`"
-    r"|\\(?P<literal>[!-/:-@\[-`{-~])"
-    r"|\[(?P<label>(?:\\.|[^\]\\\n])*)\]\((?P<url>[^)\s]*)\)"
-    r"|(?P<bold>\*\*)"
-    r"|(?P<line>[ ]*\n)"
-    r"|(?P<text>[^\\`\[*\n ]+|.)",
-    re.DOTALL,
-)
 # Feishu's markdown has no backslash for its tags; a number stands for every sign that could be markup.
 _SIGNS: Final = {sign: f"&#{ord(sign)};" for sign in "&>[]*_~`|\\$"} | {"<": "&#60;\u200b"}
 # The zero-width space breaks a tag even where somebody resolves the number too early.
@@ -35,7 +26,6 @@ _URL: Final = re.compile(r"https?://[^\s<>\"'\\()\[\]]{1,1500}")
 # Clients make links of such beginnings by themselves.
 _ADDRESS: Final = re.compile(r"(?i)(://|\bwww\.)")
 _TONES: Final = {"primary": "primary", "danger": "danger"}
-_FENCE: Final = "```"
 
 
 def card(text: str, buttons: Sequence[Button], *, mention: str = "") -> str:
@@ -63,17 +53,17 @@ def markdown(text: str) -> str:
 def notice(text: str) -> str:
     """The first line without markup, for notifications and toasts."""
     first = next((line for line in text[:LONGEST_BYTES].splitlines() if line.strip(" `")), "")
-    plain = "".join(_plain(token) for token in _TOKEN.finditer(first[: 2 * LONGEST_NOTICE]))
+    plain = "".join(_plain(token) for token in TOKEN.finditer(first[: 2 * LONGEST_NOTICE]))
     return _harmless(plain).strip()[:LONGEST_NOTICE] or "ChatOps"
 
 
 def _written(text: str) -> str:
-    return "".join(_one(token) for token in _TOKEN.finditer(text)).strip("\n")
+    return "".join(_one(token) for token in TOKEN.finditer(text)).strip("\n")
 
 
 def _one(token: "re.Match[str]") -> str:
     if token["block"] is not None:
-        return f"{_FENCE}\n{_harmless(token['block'].replace(_FENCE, chr(39) * 3))}\n{_FENCE}"
+        return f"{FENCE}\n{_harmless(token['block'].replace(FENCE, chr(39) * 3))}\n{FENCE}"
     if token["code"] is not None:
         return f"`{_harmless(token['code'])}`"
     if token["url"] is not None:
@@ -120,7 +110,7 @@ def _cut(text: str, longest: int) -> str:
     kept = text[:longest]
     whole_lines = kept.rpartition("\n")[0]
     kept = whole_lines if len(whole_lines) > longest // 2 else kept
-    return kept + (f"\n{_FENCE}" if kept.count(_FENCE) % 2 else "") + "\n…"
+    return kept + (f"\n{FENCE}" if kept.count(FENCE) % 2 else "") + "\n…"
 
 
 def _row(buttons: Sequence[Button]) -> list[dict[str, Any]]:

@@ -39,9 +39,10 @@ from bot.platforms.reading import (
     origins_of,
     parse_object,
     shown,
+    told,
     word,
 )
-from bot.platforms.slack.api import Declined, WebApi, check_limits, told
+from bot.platforms.slack.api import Declined, WebApi, check_limits
 from bot.platforms.slack.reading import EVENTS, INTERACTIVE, SLASHES, Addressee, read
 from bot.platforms.slack.words import blocks, notice
 from chatops_site.kit.http import Client, HttpError

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bot.platforms.base import SendFailed
-from chatops_site.kit.http import Answer, BadAnswer, Client, HttpError
+from bot.platforms.reading import told
+from chatops_site.kit.http import Answer, Client, HttpError
 from chatops_site.kit.redaction import redact
 
 # Slack names the pause; without one the slowest tier's minute is shared by one or two calls.
@@ -134,14 +135,6 @@ class WebApi:
         if answer.status != 200 or said.get("ok") is not True:
             raise _declined(answer, said)
         return said
-
-
-def told(answer: Answer) -> dict[str, Any]:
-    try:
-        said = answer.json()
-    except BadAnswer:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def check_limits(answer: Answer) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from bot.platforms.base import Button
+from bot.platforms.markup import FENCE, TOKEN
 
 LONGEST_SECTION: Final = 3_000
 # Slack refuses about 13,000 characters over all blocks, whatever each of them may hold.
@@ -17,22 +18,11 @@ LONGEST_NOTICE: Final = 150
 LONGEST_LABEL: Final = 75
 MOST_BUTTONS: Final = 25
 
-_TOKEN: Final = re.compile(
-    r"```[^\n]*\n(?P<block>.*?)(?:\n?```|\Z)"
-    r"|`(?P<code>[^`\n]+)`"
-    r"|\\(?P<literal>[!-/:-@\[-`{-~])"
-    r"|\[(?P<label>(?:\\.|[^\]\\\n])*)\]\((?P<url>[^)\s]*)\)"
-    r"|(?P<bold>\*\*)"
-    r"|(?P<line>[ ]*\n)"
-    r"|(?P<text>[^\\`\[*\n ]+|.)",
-    re.DOTALL,
-)
 _ENTITIES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # mrkdwn has no escape: what would begin markup is written by a character that looks like it.
 _LOOKALIKES: Final = str.maketrans({"`": "\u02cb", "*": "\u2217", "~": "\u223c"})
 _URL: Final = re.compile(r"https?://[^\s<>\"\\]{1,1500}")
 _TONES: Final = frozenset({"primary", "danger"})
-_FENCE: Final = "```"
 
 
 def blocks(text: str, buttons: Sequence[Button], *, mention: str = "") -> list[dict[str, Any]]:
@@ -45,7 +35,7 @@ def blocks(text: str, buttons: Sequence[Button], *, mention: str = "") -> list[d
 def mrkdwn(text: str) -> str:
     """Our markdown as mrkdwn. Only links and marks of our own are left in it."""
     written: list[str] = []
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         written.append(_written(token, at_start=not written or written[-1].endswith("\n")))
     return "".join(written).strip("\n")
 
@@ -53,7 +43,7 @@ def mrkdwn(text: str) -> str:
 def notice(text: str) -> str:
     """The first line without markup, for notifications."""
     first = next((line for line in text.splitlines() if line.strip(" `")), "")
-    plain = "".join(_plain(token) for token in _TOKEN.finditer(first[: 2 * LONGEST_NOTICE]))
+    plain = "".join(_plain(token) for token in TOKEN.finditer(first[: 2 * LONGEST_NOTICE]))
     return _entities(plain.strip()[:LONGEST_NOTICE]) or "ChatOps"
 
 
@@ -61,12 +51,12 @@ def split(written: str) -> list[str]:
     """Sections of at most 3,000 characters; no entity, link or code block is cut in two."""
     sections, section, in_code = [], "", False
     for piece in _pieces(written if len(written) <= LONGEST_MESSAGE else _cut(written)):
-        room = LONGEST_SECTION - len(_FENCE) - 1
+        room = LONGEST_SECTION - len(FENCE) - 1
         if section and len(section) + len(piece) > room:
-            sections.append(section.rstrip("\n") + (f"\n{_FENCE}" if in_code else ""))
-            section = f"{_FENCE}\n" if in_code else ""
+            sections.append(section.rstrip("\n") + (f"\n{FENCE}" if in_code else ""))
+            section = f"{FENCE}\n" if in_code else ""
         section += piece
-        in_code = in_code != (piece.count(_FENCE) % 2 == 1)
+        in_code = in_code != (piece.count(FENCE) % 2 == 1)
     return [one for one in (*sections, section.strip("\n")) if one.strip()] or ["…"]
 
 
@@ -76,7 +66,7 @@ def _cut(written: str) -> str:
         if len(kept) + len(piece) > LONGEST_MESSAGE - 10:
             break
         kept += piece
-    return kept.rstrip("\n") + (f"\n{_FENCE}" if kept.count(_FENCE) % 2 else "") + "\n…"
+    return kept.rstrip("\n") + (f"\n{FENCE}" if kept.count(FENCE) % 2 else "") + "\n…"
 
 
 def _pieces(written: str) -> Iterator[str]:
@@ -118,7 +108,7 @@ def _button(n: int, button: Button) -> dict[str, Any]:
 
 def _written(token: re.Match[str], *, at_start: bool) -> str:
     if token["block"] is not None:
-        return f"{_FENCE}\n{_entities(token['block'])}\n{_FENCE}"
+        return f"{FENCE}\n{_entities(token['block'])}\n{FENCE}"
     if token["code"] is not None:
         return f"`{_entities(token['code'])}`"
     if token["url"] is not None:

@@ -83,7 +83,7 @@ class DingTalk(ChatStand):
                 ("PUT", "v1.0/card/instances"): self._update_card,
             }
         )
-        self._operations: dict[str, Callable[[Arguments], Arguments | None]] = {
+        self._operations = {
             "limit": lambda told: self.limit(int(told["per_minute"])),
             "revoke_token": lambda told: self.revoke_token(),
             "end_sessions": lambda told: self.end_sessions(),
@@ -116,13 +116,6 @@ class DingTalk(ChatStand):
     def connected(self) -> int:
         return self._stream.connected()
 
-    def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
-        """{"op": "limit", "per_minute": 20} and others; what each takes stands at its method."""
-        operation = self._operations.get(op)
-        if operation is None:
-            return super().control(op, arguments)
-        return operation(arguments) or {}
-
     def limit(self, per_minute: int) -> None:
         """How many messages a minute the robot may send; 0 for any number."""
         with self._lock:
@@ -138,10 +131,11 @@ class DingTalk(ChatStand):
 
     def say(self, person: str, conversation: str, text: str, tamper: Arguments) -> Delivery:
         speaker, place = find_person(person), find_conversation(conversation, person)
-        self._check_tampering(tamper)
-        message = self.talk.add(
-            **{"from": speaker.id, "name": speaker.name, "conversation": place.id, "text": text},
-            delivery={"stage": "sending"},
+        self.check_tampering(tamper, _TAMPERINGS, signed=_OF_THE_SIGNATURE)
+        message = self.person_says(
+            speaker,
+            place.id,
+            text,
         )
         body = self._payload(speaker, place, text, message["n"])
         packet = self._tampered(body, tamper)
@@ -177,9 +171,10 @@ class DingTalk(ChatStand):
     def _note_press(self, person: Person, card: Message, button: str) -> Message:
         """As something said, so that the page and a test see how far it has come."""
         labels = {one["id"]: one["label"] for one in card["buttons"]}
-        return self.talk.add(
-            **{"from": person.id, "name": person.name, "conversation": card["conversation"]},
-            text=labels.get(button, button),
+        return self.person_says(
+            person,
+            card["conversation"],
+            labels.get(button, button),
             pressed=card["n"],
             message_id="press" + secrets.token_urlsafe(12),
             delivery={"stage": "sending", "by": DIALLED},
@@ -230,18 +225,6 @@ class DingTalk(ChatStand):
         with self._lock:
             self._sessions[name] = _Session(place.id, n, self.clock.now())
         return f"{self.origin}/robot/sendBySession?session={name}"
-
-    def _check_tampering(self, tamper: Arguments) -> None:
-        unknown = set(tamper) - _TAMPERINGS
-        if unknown:
-            known = ", ".join(sorted(_TAMPERINGS))
-            raise ValueError(f"tamper has no {', '.join(sorted(unknown))}; it has {known}.")
-        signed = set(tamper) & _OF_THE_SIGNATURE
-        if signed and self.mode == DIALLED:
-            raise ValueError(f"A Stream has no signature, so no {', '.join(sorted(signed))}.")
-        for name in ("replay", "reuse_signature"):
-            if name in tamper and tamper[name] not in self._sent:
-                raise ValueError(f"No message {tamper[name]!r} was sent.")
 
     def _tampered(self, body: Arguments, tamper: Arguments) -> Packet:
         """What an attacker or a fault makes of a genuine message; without wishes: the genuine one.

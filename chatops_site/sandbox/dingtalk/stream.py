@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
 from chatops_site.sandbox.clock import Clock
+from chatops_site.sandbox.sockets import make_silent
 from chatops_site.sandbox.talk import Answered
 
 PATH = "/ding/connect"
@@ -246,15 +247,11 @@ class Stream:
         with self._lock:
             for line in self._lines:
                 line.silent = True
-                line.connection.protocol.receive_data = _lose  # type: ignore[assignment,method-assign]
+                make_silent(line.connection)
 
     def forget_acks(self, count: int) -> None:
         """The next ones get lost on their way."""
         self._to_forget = count
-
-
-def _lose(_data: bytes) -> None:
-    """Where the bytes of a half-open connection go."""
 
 
 def _topics(subscriptions: object) -> Topics:

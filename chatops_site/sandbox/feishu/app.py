@@ -10,7 +10,7 @@ import os
 import secrets
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -101,7 +101,7 @@ class Feishu(ChatStand):
         super().__init__(clock, portal)
         self._line = LongConnection()
         self._rest = Rest(self, self._line)
-        self._operations: dict[str, Callable[[Arguments], Arguments | None]] = {
+        self._operations = {
             "revoke_token": lambda told: self._rest.revoke_token(),
             "limit": self._limit,
             "refuse": self._refuse,
@@ -132,20 +132,13 @@ class Feishu(ChatStand):
     def connected(self) -> int:
         return self._line.connected()
 
-    def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
-        """What each takes stands at its method."""
-        operation = self._operations.get(op)
-        if operation is None:
-            return super().control(op, arguments)
-        return operation(arguments) or {}
-
     def answer(self, request: Request) -> Response | None:
         return self._rest.answer(request)
 
     def say(self, person: str, conversation: str, text: str, tamper: Arguments) -> Delivery:
         speaker, place = find_person(person), find_conversation(conversation, person)
-        self._check_tampering(tamper)
-        message = self._note(speaker, place.id, text)
+        self.check_tampering(tamper, _TAMPERINGS, signed=_OF_THE_SIGNATURE)
+        message = self.person_says(speaker, place.id, text)
         message_id = f"om_{secrets.token_hex(16)}"
         self.talk.update(message, message_id=message_id)
         self._rest.know(message)
@@ -159,22 +152,15 @@ class Feishu(ChatStand):
         speaker = find_person(person)
         message, pressed = self._find_button(n, button)
         place = find_conversation(message["conversation"], person)
-        self._check_tampering(tamper)
+        self.check_tampering(tamper, _TAMPERINGS, signed=_OF_THE_SIGNATURE)
         content = self._event(
             "card.action.trigger", self._action(speaker, place, message, pressed), _now(1_000_000)
         )
-        noted = self._note(speaker, place.id, pressed["label"], pressed=n)
+        noted = self.person_says(speaker, place.id, pressed["label"], pressed=n)
         self.talk.update(noted, message_id=content["header"]["event_id"])
         return self._delivery(noted, content, tamper, repeated=False)
 
     # What goes to the portal ---------------------------------------------------------------------
-
-    def _note(self, person: Person, conversation: str, text: str, **more: Any) -> Message:
-        return self.talk.add(
-            **{"from": person.id, "name": person.name, "conversation": conversation, "text": text},
-            **more,
-            delivery={"stage": "sending"},
-        )
 
     def _delivery(
         self, message: Message, content: Arguments, tamper: Arguments, *, repeated: bool
@@ -257,17 +243,6 @@ class Feishu(ChatStand):
         raise ValueError(f"Message {n} has no button {button!r}.")
 
     # Tampering -----------------------------------------------------------------------------------
-
-    def _check_tampering(self, tamper: Arguments) -> None:
-        unknown = set(tamper) - _TAMPERINGS
-        if unknown:
-            known = ", ".join(sorted(_TAMPERINGS))
-            raise ValueError(f"tamper has no {', '.join(sorted(unknown))}; it has {known}.")
-        signed = set(tamper) & _OF_THE_SIGNATURE
-        if signed and self.mode == DIALLED:
-            raise ValueError(f"A connection has no signature, so no {', '.join(sorted(signed))}.")
-        if "replay" in tamper and tamper["replay"] not in self._sent:
-            raise ValueError(f"No message {tamper['replay']!r} was sent.")
 
     def _tampered(self, content: Arguments, tamper: Arguments) -> tuple[str, Packet]:
         """What an attacker or a fault makes of a genuine event; without wishes: the genuine one.

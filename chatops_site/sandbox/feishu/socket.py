@@ -19,6 +19,7 @@ from websockets.sync.server import ServerConnection
 
 from chatops_site.sandbox.feishu import frames
 from chatops_site.sandbox.feishu.frames import BadFrame, Frame
+from chatops_site.sandbox.sockets import make_silent
 from chatops_site.sandbox.talk import Answered
 
 PATH = "/feishu/ws"
@@ -217,7 +218,7 @@ class LongConnection:
         with self._lock:
             for line in self._lines:
                 line.silent = True
-                line.connection.protocol.receive_data = _lose  # type: ignore[assignment,method-assign]
+                make_silent(line.connection)
 
     def disconnect(self) -> None:
         """Ends every connection."""
@@ -229,10 +230,6 @@ class LongConnection:
     def forget_acks(self, count: int) -> None:
         """The next ones get lost on their way."""
         self._to_forget = count
-
-
-def _lose(_data: bytes) -> None:
-    """Where the bytes of a half-open connection go."""
 
 
 def _payload(frame: Frame) -> Arguments:

@@ -8,9 +8,8 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from chatops_site.sandbox.clock import Clock
@@ -95,7 +94,7 @@ class Slack(ChatStand):
         super().__init__(clock, portal)
         self._socket = SocketMode(APP_ID)
         self._web = WebApi(self, self._socket)
-        self._operations: dict[str, Callable[[Arguments], Arguments | None]] = {
+        self._operations = {
             "limit": self._limit,
             "revoke_token": lambda told: self._web.revoke_token(),
             "not_in_channel": self._leave,
@@ -124,18 +123,11 @@ class Slack(ChatStand):
     def connected(self) -> int:
         return self._socket.connected()
 
-    def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
-        """What each takes stands at its method."""
-        operation = self._operations.get(op)
-        if operation is None:
-            return super().control(op, arguments)
-        return operation(arguments) or {}
-
     def say(self, person: str, conversation: str, text: str, tamper: Arguments) -> Delivery:
         """A text that begins with "/ops" is the slash command; another one in a channel a mention."""
         speaker, place = find_person(person), find_conversation(conversation, person)
-        self._check_tampering(tamper)
-        message = self._note(speaker, place.id, text)
+        self.check_tampering(tamper, _TAMPERINGS, signed=_OF_THE_SIGNATURE | {"raw_body"})
+        message = self.person_says(speaker, place.id, text)
         if text == SLASH or text.startswith(f"{SLASH} "):
             kind, content = SLASHES, self._slash(speaker, place, text, message["n"])
             message_id = content["trigger_id"]
@@ -149,9 +141,9 @@ class Slack(ChatStand):
         speaker = find_person(person)
         message, pressed = self._find_button(n, button)
         place = find_conversation(message["conversation"], person)
-        self._check_tampering(tamper)
+        self.check_tampering(tamper, _TAMPERINGS, signed=_OF_THE_SIGNATURE | {"raw_body"})
         content = self._interaction(speaker, place, message, pressed)
-        noted = self._note(speaker, place.id, pressed["label"], pressed=n)
+        noted = self.person_says(speaker, place.id, pressed["label"], pressed=n)
         return self._delivery(noted, content["trigger_id"], INTERACTIVE, content, tamper)
 
     def answer(self, request: Request) -> Response | None:
@@ -165,13 +157,6 @@ class Slack(ChatStand):
         return None
 
     # What goes to the portal ---------------------------------------------------------------------
-
-    def _note(self, person: Person, conversation: str, text: str, **more: Any) -> Message:
-        return self.talk.add(
-            **{"from": person.id, "name": person.name, "conversation": conversation, "text": text},
-            **more,
-            delivery={"stage": "sending"},
-        )
 
     def _delivery(
         self, message: Message, message_id: str, kind: str, content: Arguments, tamper: Arguments
@@ -265,18 +250,6 @@ class Slack(ChatStand):
         raise ValueError(f"Message {n} has no button {button!r}.")
 
     # Tampering -----------------------------------------------------------------------------------
-
-    def _check_tampering(self, tamper: Arguments) -> None:
-        unknown = set(tamper) - _TAMPERINGS
-        if unknown:
-            known = ", ".join(sorted(_TAMPERINGS))
-            raise ValueError(f"tamper has no {', '.join(sorted(unknown))}; it has {known}.")
-        signed = set(tamper) & (_OF_THE_SIGNATURE | {"raw_body"})
-        if signed and self.mode == DIALLED:
-            raise ValueError(f"Socket Mode has no signature, so no {', '.join(sorted(signed))}.")
-        for name in ("replay", "reuse_signature"):
-            if name in tamper and tamper[name] not in self._sent:
-                raise ValueError(f"No message {tamper[name]!r} was sent.")
 
     def _tampered(self, kind: str, content: Arguments, tamper: Arguments) -> _Post:
         """What an attacker or a fault makes of a genuine one; without wishes: the genuine one.

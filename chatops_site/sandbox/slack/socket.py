@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
+from chatops_site.sandbox.sockets import make_silent
 from chatops_site.sandbox.talk import Answered
 
 PATH = "/slack/link"
@@ -140,7 +141,7 @@ class SocketMode:
         with self._lock:
             for line in self._lines:
                 line.silent = True
-                line.connection.protocol.receive_data = _lose  # type: ignore[assignment,method-assign]
+                make_silent(line.connection)
 
     def cut(self) -> None:
         """Ends every connection without a word."""
@@ -208,7 +209,3 @@ class SocketMode:
 
 def _since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 2)
-
-
-def _lose(_data: bytes) -> None:
-    """Where the bytes of a half-open connection go."""

@@ -9,9 +9,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from chatops_site.sandbox.clock import Clock
 from chatops_site.sandbox.server import Request, Response, as_json
@@ -67,7 +65,7 @@ class WeComAibot(ChatStand):
             envelop=lambda sealed: json.dumps({"encrypt": sealed}),
             kind="application/json",
         )
-        self._operations: dict[str, Callable[[Arguments], Arguments]] = {
+        self._operations = {
             "handshake": lambda told: self._callbacks.shake(told.get("tamper") or {}),
             "resend": self._resend,
             "end_sessions": self._end_sessions,
@@ -88,17 +86,14 @@ class WeComAibot(ChatStand):
         self._callbacks.clear()
         self.talk.clear()
 
-    def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
-        operation = self._operations.get(op)
-        return super().control(op, arguments) if operation is None else operation(arguments)
-
     def say(self, person: str, conversation: str, text: str, tamper: Arguments) -> Delivery:
         speaker, place = find_person(person), find_conversation(conversation, person)
         self._callbacks.check(tamper)
-        message = self.talk.add(
-            **{"from": speaker.id, "name": speaker.name, "conversation": place.id, "text": text},
+        message = self.person_says(
+            speaker,
+            place.id,
+            text,
             message_id=secrets.token_urlsafe(20) + "=",
-            delivery={"stage": "sending"},
         )
         content = self._from(speaker, place, message) | {
             "msgtype": "text",
@@ -115,12 +110,12 @@ class WeComAibot(ChatStand):
         if pressed is None or pressed["spent"]:
             raise ValueError(f"Message {n} has no button {button!r} to press.")
         self._callbacks.check(tamper)
-        message = self.talk.add(
-            **{"from": speaker.id, "name": speaker.name, "conversation": place.id},
-            text=pressed["label"],
+        message = self.person_says(
+            speaker,
+            place.id,
+            pressed["label"],
             pressed=n,
             message_id=secrets.token_urlsafe(20) + "=",
-            delivery={"stage": "sending"},
         )
         told = {"card_type": "button_interaction", "event_key": button, "task_id": card["task_id"]}
         event = {"eventtype": "template_card_event", "template_card_event": told}
@@ -281,12 +276,12 @@ class WeComAibot(ChatStand):
         """{"person"}: opens the private chat for the first time today."""
         speaker = find_person(str(arguments["person"]))
         place = find_conversation("private", speaker.id)
-        message = self.talk.add(
-            **{"from": speaker.id, "name": speaker.name, "conversation": place.id},
-            text="",
+        message = self.person_says(
+            speaker,
+            place.id,
+            "",
             entered=True,
             message_id=secrets.token_urlsafe(20) + "=",
-            delivery={"stage": "sending"},
         )
         content = self._from(speaker, place, message)
         content |= {"msgtype": "event", "event": {"eventtype": "enter_chat"}}

@@ -78,7 +78,7 @@ class WeCom(ChatStand):
                 ("GET", "cgi-bin/agent/get"): self._show_agent,
             }
         )
-        self._operations: dict[str, Callable[[Arguments], Arguments]] = {
+        self._operations = {
             "handshake": lambda told: self._callbacks.shake(told.get("tamper") or {}),
             "resend": self._resend,
             "limit": self._limit,
@@ -99,20 +99,17 @@ class WeCom(ChatStand):
         self._callbacks.clear()
         self.talk.clear()
 
-    def control(self, op: str, arguments: Arguments) -> dict[str, Any]:
-        operation = self._operations.get(op)
-        return super().control(op, arguments) if operation is None else operation(arguments)
-
     def say(self, person: str, conversation: str, text: str, tamper: Arguments) -> Delivery:
         speaker, place = find_person(person), find_conversation(conversation, person)
         if not place.private:
             raise ValueError("WeCom's apps are spoken to in private only.")
         self._callbacks.check(tamper)
         message_id = str(secrets.randbelow(10**18) + 4 * 10**18)
-        message = self.talk.add(
-            **{"from": speaker.id, "name": speaker.name, "conversation": place.id, "text": text},
+        message = self.person_says(
+            speaker,
+            place.id,
+            text,
             message_id=message_id,
-            delivery={"stage": "sending"},
         )
         content = _from(speaker) | {"MsgType": "text", "Content": text, "MsgId": message_id}
         return self._deliver(message, content | {"AgentID": str(AGENT)}, tamper)
@@ -124,12 +121,12 @@ class WeCom(ChatStand):
         if pressed is None or pressed["spent"]:
             raise ValueError(f"Message {n} has no button {button!r} to press.")
         self._callbacks.check(tamper)
-        message = self.talk.add(
-            **{"from": speaker.id, "name": speaker.name, "conversation": card["conversation"]},
-            text=pressed["label"],
+        message = self.person_says(
+            speaker,
+            card["conversation"],
+            pressed["label"],
             pressed=n,
             message_id="press" + secrets.token_hex(8),
-            delivery={"stage": "sending"},
         )
         content = _from(speaker) | {
             "MsgType": "event",
