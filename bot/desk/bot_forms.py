@@ -20,6 +20,7 @@ API_BASE: Final = "api_base"
 LABELS: Final[dict[str, Any]] = {
     "agent_id": gettext_lazy("Agent id"),
     "aes_key": gettext_lazy("EncodingAESKey"),
+    "aes_key_old": gettext_lazy("Previous EncodingAESKey"),
     "api_base": gettext_lazy("API address"),
     "app_id": gettext_lazy("App id"),
     "app_key": gettext_lazy("App key (client id)"),
@@ -34,22 +35,24 @@ LABELS: Final[dict[str, Any]] = {
     "card_template": gettext_lazy("Card template id"),
     "corp_id": gettext_lazy("Corp id"),
     "encrypt_key": gettext_lazy("Encrypt key"),
+    "encrypt_key_old": gettext_lazy("Previous encrypt key"),
     "forge": gettext_lazy("Forge"),
     "receive_id": gettext_lazy("Receive id"),
     "robot_code": gettext_lazy("Robot code"),
     "secret": gettext_lazy("Secret"),
     "signing_secret": gettext_lazy("Signing secret"),
+    "signing_secret_old": gettext_lazy("Previous signing secret"),
     "team_id": gettext_lazy("Team id"),
     "tenant_key": gettext_lazy("Tenant key"),
     "token": gettext_lazy("Token"),
+    "token_old": gettext_lazy("Previous token"),
     "verification_token": gettext_lazy("Verification token"),
 }
 HELP: Final[dict[str, Any]] = {
     "api_base": gettext_lazy("Empty: the vendor's own. Replies go to this host only."),
-    "app_secret_old": gettext_lazy(
-        "Accepted beside the new one while you change it; clear it then."
-    ),
 }
+OLD: Final = "_old"
+HELP_OF_OLD: Final = gettext_lazy("Accepted beside the new one while you change it; clear it then.")
 
 
 class BotForm(SecretsForm):
@@ -124,7 +127,9 @@ def _setting_field(setting: Setting) -> forms.CharField:
 
 def _secret_field(secret: Setting) -> SecretField:
     return SecretField(
-        label=label_of(secret.name), needed=secret.required, help_text=HELP.get(secret.name, "")
+        label=label_of(secret.name),
+        needed=secret.required,
+        help_text=HELP_OF_OLD if secret.name.endswith(OLD) else "",
     )
 
 
