@@ -9,12 +9,18 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from bot.engine import names
+from bot.engine.tidying import Tidying
 from bot.engine.worker import Chore, Worker
 from bot.hooks import take
 
 logger = logging.getLogger(__name__)
 
-CHORES: Final = (Chore(take.ready, take.take), Chore(names.ready, names.ask))
+_TIDYING: Final = Tidying()
+CHORES: Final = (
+    Chore(take.ready, take.take),
+    Chore(names.ready, names.ask),
+    Chore(_TIDYING.ready, _TIDYING.tidy),
+)
 
 
 class Command(BaseCommand):
