@@ -203,12 +203,17 @@ def _deliver(bot: Bot | None, reply: Reply, now: datetime) -> str:
         reply.text,
         final=reply.kind == Reply.Kind.FINAL,
         buttons=buttons_of(reply, now) if platform.has_buttons else (),
-        key=f"chatops-{reply.pk}",
+        key=_key(reply),
     )
     earlier = _earlier(reply) if platform.updates_in_place else ""
     if earlier:
         return platform.update(reply.route, earlier, message, now=now)
     return platform.send(reply.route, message, now=now)
+
+
+def _key(reply: Reply) -> str:
+    """The number alone would not do: a restored database counts on from an older one."""
+    return f"chatops-{reply.pk}-{int(reply.created_at.timestamp() * 1_000_000)}"
 
 
 def _earlier(reply: Reply) -> str:

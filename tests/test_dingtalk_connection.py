@@ -19,7 +19,7 @@ from bot.platforms.dingtalk.line import open_line
 from bot.platforms.models import Bot
 from chatops_site.kit.sockets import tls_context
 from chatops_site.sandbox.dingtalk.robot import APP_SECRET, CORP, ROBOT_CODE
-from chatops_site.sandbox.sockets import open_sockets
+from chatops_site.sandbox.sockets import MUTE, open_sockets
 from tests.dingtalk_dial import (
     Dialled,
     Gateway,
@@ -383,7 +383,7 @@ def test_over_tls_the_certificate_has_to_be_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = make_certificate(tmp_path, name="localhost")
-    server = serve_sockets(greet, "127.0.0.1", 0, ssl=certificate.context)
+    server = serve_sockets(greet, "127.0.0.1", 0, ssl=certificate.context, logger=MUTE)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"wss://127.0.0.1:{server.socket.getsockname()[1]}/x"
     with pytest.raises(Lost, match="SSLCertVerificationError"):

@@ -159,3 +159,22 @@ def test_another_bot_is_not_held_by_a_platform_in_trouble(pagers: Pagers) -> Non
     answer = pagers.chat.say("/close 234")
 
     assert answer == "✅ Closed shop#234"
+
+
+def test_a_reply_keeps_its_key_and_a_restored_database_gives_it_to_no_other(
+    pagers: Pagers,
+) -> None:
+    first = owe(pagers, "first")
+    send_due()
+    replies.send_again(first)
+    send_due()
+    keys = [one.message.key for one in pagers.shown]
+    number = first.pk
+    first.delete()
+    another = owe(pagers, "another")
+    Reply.objects.filter(pk=another.pk).update(id=number)
+    send_due()
+
+    assert keys[0] == keys[1]
+    assert pagers.newest.text == "another"
+    assert pagers.newest.message.key not in keys

@@ -1,5 +1,6 @@
 """Where the portal's outgoing connections arrive: one port of loopback for the sockets of all stand-ins."""
 
+import logging
 import threading
 from collections.abc import Mapping
 
@@ -9,6 +10,8 @@ from websockets.sync.server import Server, ServerConnection, serve
 from chatops_site.sandbox.stand import SocketHandler
 
 LARGEST = 1_000_000
+# Connections that end in the middle are what the stand-ins are for.
+MUTE = logging.Logger("websockets", logging.CRITICAL + 1)
 
 
 def open_sockets(handlers: Mapping[str, SocketHandler]) -> str:
@@ -27,7 +30,9 @@ def open_sockets(handlers: Mapping[str, SocketHandler]) -> str:
             return
 
     # Stand-ins ping for themselves, in their platforms' own ways.
-    server: Server = serve(_handle, "127.0.0.1", 0, ping_interval=None, max_size=LARGEST)
+    server: Server = serve(
+        _handle, "127.0.0.1", 0, ping_interval=None, max_size=LARGEST, logger=MUTE
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
 

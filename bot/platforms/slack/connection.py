@@ -275,6 +275,11 @@ class _Client(SocketModeClient):
             self.connect()
         except SendFailed as problem:
             self._problem = problem
+        except Exception as failure:
+            # Its own words may hold the address with its ticket.
+            kind = type(failure).__name__
+            sentence = _("Slack did not take the connection (%(kind)s).") % {"kind": kind}
+            self._problem = SendFailed(sentence, retryable=True)
         finally:
             if self.closed:
                 self._end_late()
