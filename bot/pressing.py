@@ -1,6 +1,7 @@
 """Pressing a button: its line as if it were typed, by whoever pressed, authorised anew and taken once."""
 
 from datetime import datetime
+from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone, translation
@@ -18,6 +19,8 @@ from bot.runs.models import Button, Reply
 from bot.verdict import NOTICED_FOR
 from bot.wording import BLOCKED, code, escape
 from chatops_site.kit.prepared import insert
+
+NEWEST: Final = 100
 
 
 def press(bot: Bot, pressed: Press) -> Accepted:
@@ -89,8 +92,7 @@ def _typed(pressed: Press, button: Button) -> IncomingMessage:
 
 def _decline(bot: Bot, pressed: Press, reason: str, sentence: str, *, now: datetime) -> Accepted:
     """On record, and told: by the platform at once where it can, else as a message, once a minute."""
-    told = Reply.objects.filter(bot=bot, place=pressed.conversation, text=sentence)
-    silent = platform_for(bot).toasts or told.filter(created_at__gt=now - NOTICED_FOR).exists()
+    silent = platform_for(bot).toasts or _was_told(bot, pressed, sentence, now)
     try:
         with transaction.atomic():
             insert([delivery(bot, pressed.press_id, pressed.proof, now)])
@@ -108,6 +110,16 @@ def _decline(bot: Bot, pressed: Press, reason: str, sentence: str, *, now: datet
         return Accepted(Answer.DUPLICATE, said=sentence)
     wake.ready(0)
     return Accepted(Answer.IGNORED, said=sentence)
+
+
+def _was_told(bot: Bot, pressed: Press, sentence: str, now: datetime) -> bool:
+    """The same there within the last minute; looked for among the newest replies only."""
+    newest = Reply.objects.order_by("-pk").values_list("bot_id", "place", "text", "created_at")
+    wanted = bot.pk, pressed.conversation, sentence
+    return any(
+        (of, place, text) == wanted and at > now - NOTICED_FOR
+        for of, place, text, at in newest[:NEWEST]
+    )
 
 
 def _pressed_fact(bot: Bot, pressed: Press, reason: str) -> Fact:

@@ -32,6 +32,8 @@ LONGEST_WISH: Final = 900.0
 # So long the other replies of a bot wait when one could not be sent.
 HELD_BY_FAILURE: Final = 10.0
 HELD_BY_LIMIT: Final = 60.0
+# At once; more are moved by those that fail next.
+MOST_MOVED: Final = 500
 # A bot whose platform does not answer leaves the other senders to the other bots.
 AT_ONCE: Final = 2
 A_MOMENT: Final = timedelta(seconds=0.5)
@@ -242,16 +244,23 @@ def _postpone(reply: Reply, problem: SendFailed, *, now: datetime) -> None:
     )
     most = HELD_BY_LIMIT if problem.retry_after else HELD_BY_FAILURE
     until = now + timedelta(seconds=min(pause, most))
-    _others(reply).filter(due_at__lt=until).update(due_at=until)
+    _move(_waiting().filter(due_at__lt=until), reply, until)
 
 
 def _let_others_follow(reply: Reply, now: datetime) -> None:
     """The platform answers again: what has failed meanwhile need not wait for the end of its pause."""
-    _others(reply).filter(due_at__gt=now, attempts__gt=0).update(due_at=now)
+    _move(_waiting().filter(due_at__gt=now, attempts__gt=0), reply, now)
 
 
-def _others(reply: Reply) -> QuerySet[Reply]:
-    return Reply.objects.filter(bot=reply.bot_id, state=ReplyState.WAITING)
+def _waiting() -> QuerySet[Reply]:
+    return Reply.objects.filter(state__in=UNSENT, lease_until=None)
+
+
+def _move(waiting: QuerySet[Reply], reply: Reply, due_at: datetime) -> None:
+    """The others of its bot. Chosen here: asked for the bot, SQLite would look through all it ever said."""
+    found = waiting.order_by("due_at").values_list("pk", "bot_id")[:MOST_MOVED]
+    keys = [key for key, bot_id in found if bot_id == reply.bot_id]
+    Reply.objects.filter(pk__in=keys, state=ReplyState.WAITING).update(due_at=due_at)
 
 
 def _mark(reply: Reply, event: Event, **columns: Any) -> None:

@@ -1,10 +1,11 @@
 """A fifth platform is one class and one line: this one, defined for the tests, lives the whole story."""
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from bot.platforms.models import Bot
-from bot.runs.models import Run, RunState
+from bot.runs.models import Reply, Run, RunState
 from tests.platform_stand import Pagers, fetching_fixture, pagers_fixture
 
 __all__ = ["fetching_fixture", "pagers_fixture"]
@@ -49,6 +50,13 @@ def test_its_bots_are_set_up_in_the_admin(pagers: Pagers, admin_client: Client) 
     page = admin_client.get(f"/admin/bot/bot/{pagers.bot.pk}/change/")
 
     assert 'name="setting_team"' in page.content.decode()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads small tables whole")
+def test_the_answer_is_found_by_its_index(fetching: Pagers) -> None:
+    asked = Reply.objects.filter(bot=fetching.bot, answers="m1").order_by("-pk")
+
+    assert "reply_of_message" in asked.explain()
 
 
 def test_where_it_comes_for_the_answer_nothing_is_sent(fetching: Pagers) -> None:

@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='reply',
             name='answers',
-            field=models.CharField(blank=True, max_length=200),
+            field=models.CharField(max_length=200, null=True),
         ),
         migrations.AddField(
             model_name='reply',
@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='reply',
-            index=models.Index(models.F('bot'), models.F('answers'), condition=models.Q(('answers', ''), _negated=True), name='reply_of_message'),
+            index=models.Index(models.F('bot'), models.F('answers'), condition=models.Q(('answers__isnull', False)), name='reply_of_message'),
         ),
         migrations.AddField(
             model_name='button',

@@ -232,9 +232,10 @@ class Reply(models.Model):
     text = models.TextField()
     # What can be pressed below it: [{"label", "line", "sha", "tone"}].
     offers = models.JSONField(default=list)
-    # The conversation, for its pace, and the message it answers, where the platform comes for the answer.
+    # The conversation, for its pace.
     place = models.CharField(max_length=200, blank=True)
-    answers = models.CharField(max_length=200, blank=True)
+    # The message it answers, where the platform comes for the answer; None elsewhere, which keeps its index small.
+    answers = models.CharField(max_length=200, null=True)  # noqa: DJ001
     state = models.CharField(max_length=10, choices=ReplyState.choices, default=ReplyState.WAITING)
     due_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True)
@@ -258,7 +259,10 @@ class Reply(models.Model):
             ),
             models.Index("bot", "tried_at", name="reply_pace"),
             models.Index(
-                "bot", "answers", condition=~models.Q(answers=""), name="reply_of_message"
+                "bot",
+                "answers",
+                condition=models.Q(answers__isnull=False),
+                name="reply_of_message",
             ),
         )
 
