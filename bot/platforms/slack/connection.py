@@ -11,6 +11,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -174,8 +175,8 @@ class _Client(SocketModeClient):
         self._platform = platform
         # A stand-in or a proxy of one's own may do without TLS.
         self._addresses = (_SECURE, _PLAIN) if base.startswith("http://") else (_SECURE,)
-        self._renewal: Thread | None = None
-        self._problem: SendFailed | None = None
+        # Of the newest attempt: done when it stands, or has failed by a SendFailed.
+        self._opening: Future[None] | None = None
         self._answered_at: float | None = None
         self._ended = 0
         self._renewed: deque[float] = deque(maxlen=MOST_RENEWALS)
@@ -201,9 +202,9 @@ class _Client(SocketModeClient):
 
     def renew(self) -> None:
         """Opens a new connection in the background; the old one is heard until that stands."""
-        if self._renewal is None or not self._renewal.is_alive():
-            self._renewal = Thread(target=self._renew, daemon=True)
-            self._renewal.start()
+        if self._opening is None or self._opening.done():
+            self._opening = Future()
+            Thread(target=self._renew, args=(self._opening,), daemon=True).start()
 
     def renew_again(self) -> None:
         """Lost where that is wanted over and over: then it is for whoever waits between two tries."""
@@ -215,10 +216,11 @@ class _Client(SocketModeClient):
 
     def check(self) -> None:
         """Lost, if there is no connection any more and none is being opened."""
-        if self._renewal is not None and self._renewal.is_alive():
+        if self._opening is not None and not self._opening.done():
             return
-        if self._problem is not None:
-            raise _lost(self._problem)
+        problem = self._opening.exception() if self._opening is not None else None
+        if isinstance(problem, SendFailed):
+            raise _lost(problem)
         self._ended = self._ended + 1 if self._was_hung_up() else 0
         if self._ended >= _ENDED_LOOKS:
             raise Lost(_("Slack has ended the connection."))
@@ -269,17 +271,18 @@ class _Client(SocketModeClient):
         self.message_queue.put(None)
         self.close()
 
-    def _renew(self) -> None:
+    def _renew(self, opening: "Future[None]") -> None:
         try:
             self.wss_uri = self.issue_new_wss_url()
             self.connect()
+            opening.set_result(None)
         except SendFailed as problem:
-            self._problem = problem
+            opening.set_exception(problem)
         except Exception as failure:
             # Its own words may hold the address with its ticket.
             kind = type(failure).__name__
             sentence = _("Slack did not take the connection (%(kind)s).") % {"kind": kind}
-            self._problem = SendFailed(sentence, retryable=True)
+            opening.set_exception(SendFailed(sentence, retryable=True))
         finally:
             if self.closed:
                 self._end_late()
