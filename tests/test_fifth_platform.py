@@ -7,6 +7,7 @@ from django.test import Client
 from bot.platforms.models import Bot
 from bot.runs.models import Reply, Run, RunState
 from tests.platform_stand import Pagers, fetching_fixture, pagers_fixture
+from tests.portal import SPEED
 
 __all__ = ["fetching_fixture", "pagers_fixture"]
 
@@ -32,11 +33,13 @@ def test_what_it_did_not_sign_is_not_believed(pagers: Pagers, client: Client) ->
 
 
 def test_one_message_tells_a_run_from_its_beginning_to_its_end(pagers: Pagers) -> None:
+    pagers.chat.sandbox.set_speed(1)
     pagers.only_say("/test 233")
     pagers.chat.turn_until_built()
     pagers.chat.turn()
     pagers.chat.send_replies()
     under_way = pagers.newest.text
+    pagers.chat.sandbox.set_speed(SPEED)
     pagers.chat.carry_out()
 
     assert under_way.startswith("⏳ Testing shop#233")
