@@ -59,7 +59,7 @@ def send(reply_id: int) -> None:
 
 _ABOUT: Final = Select(
     lambda reply_id: Reply.objects.filter(pk=reply_id).values_list(
-        "bot_id", "bot__platform", "place", "kind", "run_id"
+        "bot_id", "bot__platform", "bot__settings", "place", "kind", "run_id"
     ),
     -1,
 )
@@ -107,6 +107,7 @@ def _take(
     reply_id: int,
     bot_id: int | None,
     platform: str | None,
+    bot_settings: dict[str, Any] | None,
     place: str,
     kind: str,
     run_id: int | None,
@@ -114,7 +115,7 @@ def _take(
     now: datetime,
 ) -> bool:
     """Claims it. A reply whose pace is used up, or whose run's earlier one is on its way, waits."""
-    paces = kind_of(platform).paces if platform else ()
+    paces = kind_of(platform).paces_of(bot_settings or {}) if platform else ()
     with transaction.atomic():
         if bot_id is not None and paces and connection.vendor != "sqlite":
             # One by one: SQLite's transactions are so by themselves.

@@ -303,3 +303,9 @@ def test_a_secret_in_dingtalk_s_own_words_is_taken_out(street: Street) -> None:
     with pytest.raises(SendFailed) as caught:
         street.platform.check()
     assert APP_SECRET not in str(caught.value)
+
+
+def test_a_robot_that_is_granted_more_may_send_more() -> None:
+    paces = [DingTalk.paces_of({"per_minute": told})[0].count for told in ("", "100", "0", "x1")]
+
+    assert paces == [20, 100, 20, 20]

@@ -37,6 +37,7 @@ LABELS: Final[dict[str, Any]] = {
     "encrypt_key": gettext_lazy("Encrypt key"),
     "encrypt_key_old": gettext_lazy("Previous encrypt key"),
     "forge": gettext_lazy("Forge"),
+    "per_minute": gettext_lazy("Messages a minute"),
     "receive_id": gettext_lazy("Receive id"),
     "robot_code": gettext_lazy("Robot code"),
     "secret": gettext_lazy("Secret"),
@@ -49,6 +50,9 @@ LABELS: Final[dict[str, Any]] = {
     "verification_token": gettext_lazy("Verification token"),
 }
 HELP: Final[dict[str, Any]] = {
+    "per_minute": gettext_lazy(
+        "Empty: 20, after which DingTalk silences a robot. More if it grants yours more."
+    ),
     "api_base": gettext_lazy("Empty: the vendor's own. Replies go to this host only."),
 }
 OLD: Final = "_old"

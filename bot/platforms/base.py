@@ -214,6 +214,11 @@ class Platform(ABC):
     def __init__(self, bot: Bot) -> None:
         self.bot = bot
 
+    @classmethod
+    def paces_of(cls, settings: Mapping[str, Any]) -> tuple[Pace, ...]:
+        """What a bot with these settings may send."""
+        return cls.paces
+
     @property
     def updates_in_place(self) -> bool:
         """Whether a later message of the same run takes the place of its earlier one."""
