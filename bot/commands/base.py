@@ -146,7 +146,6 @@ class Later:
 
     seconds: float
     progress: str = ""
-    offers: tuple[Offer, ...] = ()
 
 
 Step = Done | Later
@@ -155,19 +154,11 @@ Step = Done | Later
 class Refusal(Exception):
     """The command may not have its effect now; nothing was sent. text is the whole reply."""
 
-    def __init__(
-        self,
-        text: str,
-        *,
-        reason: str,
-        gates: tuple[Gate, ...] = (),
-        offers: tuple[Offer, ...] = (),
-    ) -> None:
+    def __init__(self, text: str, *, reason: str, gates: tuple[Gate, ...] = ()) -> None:
         super().__init__(reason)
         self.text = text
         self.reason = reason
         self.gates = gates
-        self.offers = offers
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,7 @@ def _turn(attempt: LiveAttempt) -> Step:
         return commands()[run.command].step(attempt)
     except Refusal as refusal:
         run.gates = [gate.as_json() for gate in refusal.gates] or run.gates
-        return Done(
-            refusal.text,
-            state=RunState.REFUSED,
-            reason=refusal.reason,
-            offers=refusal.offers,
-        )
+        return Done(refusal.text, state=RunState.REFUSED, reason=refusal.reason)
     except LookLater as look:
         return look.later
     except OutcomeNeverKnown as never:
@@ -189,9 +184,7 @@ def _postpone(attempt: LiveAttempt, later: Later) -> Reply | None:
 
 
 def _progress(run: Run, later: Later, now: datetime) -> Reply:
-    return replies.owe(
-        run, Reply.Kind.PROGRESS, later.progress, now=now, offers=later.offers or cancel_of(run)
-    )
+    return replies.owe(run, Reply.Kind.PROGRESS, later.progress, now=now, offers=cancel_of(run))
 
 
 def _finish(attempt: LiveAttempt, done: Done) -> Reply:
